@@ -1,0 +1,20 @@
+# callie_layer(NAME [DEPS layer...] [LIBS library...])
+# One static library from every source below src/NAME. DEPS are the layers it may include (all of them below it);
+# tests/layers_test checks the include graph. A folder without sources gives an interface library, so that the list of
+# layers in src/CMakeLists.txt can be complete from the start.
+function(callie_layer name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  set(target callie_${name})
+  list(TRANSFORM ARG_DEPS PREPEND callie_)
+  if(sources)
+    add_library(${target} STATIC ${sources})
+    target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(${target} PUBLIC ${ARG_DEPS} ${ARG_LIBS})
+  else()
+    add_library(${target} INTERFACE)
+    target_include_directories(${target} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(${target} INTERFACE ${ARG_DEPS} ${ARG_LIBS})
+  endif()
+endfunction()

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <functional>
+
+#include "core/status.h"
+
+namespace CLI {
+class App;
+}
+
+namespace callie::cli {
+
+/// What a verb's parser leaves to do once the command line has been read. The status becomes the exit code.
+using Action = std::function<Status()>;
+
+/// Each verb adds its subcommand to `app` and stores its work in `action` when it is chosen. One file per verb, one
+/// line here, one line in kVerbs of main.cpp.
+using AddVerb = void (*)(CLI::App& app, Action& action);
+
+void add_assert(CLI::App& app, Action& action);
+void add_plan(CLI::App& app, Action& action);
+
+}  // namespace callie::cli
