@@ -1,0 +1,20 @@
+#include "io/source_fingerprint.h"
+
+#include <sys/stat.h>
+
+#include <array>
+
+namespace callie::io {
+
+Status SourceFingerprint::add(const std::string& path, std::span<const uint8_t> header) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return not_found("{}: no such file", path);
+  const std::array<int64_t, 4> facts = {
+      static_cast<int64_t>(info.st_size), static_cast<int64_t>(info.st_mtim.tv_sec),
+      static_cast<int64_t>(info.st_mtim.tv_nsec), static_cast<int64_t>(header.size())};
+  hash_.update({reinterpret_cast<const uint8_t*>(facts.data()), sizeof(facts)});
+  hash_.update(header);
+  return ok_status();
+}
+
+}  // namespace callie::io
