@@ -4,10 +4,9 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "core/mapped_file.h"
 #include "io/gguf.h"
 #include "io/quote.h"
-#include "io/source_fingerprint.h"
+#include "io/source_files.h"
 
 namespace callie::io {
 namespace {
@@ -73,27 +72,20 @@ class GgufCheckpoint : public Checkpoint {
   StatusOr<std::string> side_file(std::string_view name) const override {
     return not_found("{}: a GGUF file has no {} beside it", path_, name);
   }
-  uint64_t fingerprint() const override { return fingerprint_.value(); }
-  void release(const TensorRecord& record) const override {
-    for (const MappedFile& file : files_) {
-      const auto bytes = file.bytes();
-      if (record.data.data() >= bytes.data() && record.data.data() < bytes.data() + bytes.size()) {
-        file.release(record.data);
-      }
-    }
-  }
+  uint64_t fingerprint() const override { return files_.fingerprint(); }
+  void release(const TensorRecord& record) const override { files_.release(record.data); }
 
  private:
   /// Maps and parses one file; metadata counts from the first file only. Returns its split.count, 1
   /// without.
   StatusOr<uint64_t> add_file(const std::string& path) {
-    CALLIE_ASSIGN_OR_RETURN(MappedFile file, MappedFile::open(path));
-    auto parsed = parse_gguf(file.bytes());
+    CALLIE_ASSIGN_OR_RETURN(const std::span<const uint8_t> bytes, files_.add(path));
+    auto parsed = parse_gguf(bytes);
     if (!parsed.ok()) return parsed.status().with_context(path);
-    CALLIE_RETURN_IF_ERROR(fingerprint_.add(path, parsed->header));
-    if (files_.empty()) metadata_ = parsed->metadata;
+    CALLIE_RETURN_IF_ERROR(files_.identify(path, parsed->header));
+    if (part_path_.empty()) metadata_ = parsed->metadata;
+    part_path_ = path;
     for (TensorRecord& record : parsed->tensors) tensors_.push_back(std::move(record));
-    files_.push_back(std::move(file));
     part_metadata_ = std::move(parsed->metadata);
     CALLIE_ASSIGN_OR_RETURN(const int64_t count, part_int("split.count", 1));
     return static_cast<uint64_t>(count < 0 ? 0 : count);
@@ -117,7 +109,7 @@ class GgufCheckpoint : public Checkpoint {
     for (const GgufValue& value : part_metadata_) {
       if (value.key == key) {
         auto number = gguf_int(value);
-        if (!number.ok()) return number.status().with_context(files_.back().path());
+        if (!number.ok()) return number.status().with_context(part_path_);
         return number;
       }
     }
@@ -159,11 +151,11 @@ class GgufCheckpoint : public Checkpoint {
   }
 
   std::string path_;
-  std::vector<MappedFile> files_;
+  std::string part_path_;  ///< the file added last
+  SourceFiles files_;
   std::vector<GgufValue> metadata_, part_metadata_;
   std::vector<TensorRecord> tensors_;
   std::unordered_map<std::string_view, size_t> by_name_, by_key_;
-  SourceFingerprint fingerprint_;
 };
 
 }  // namespace
