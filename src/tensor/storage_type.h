@@ -6,8 +6,8 @@
 
 namespace callie::tensor {
 
-/// How a tensor's elements lie on disk. The numbers are GGUF's own (ggml_type); safetensors dtypes map onto the first
-/// three and the integers.
+/// How a tensor's elements lie on disk. The numbers are GGUF's own (ggml_type); safetensors dtypes
+/// map onto the first three and the integers.
 enum class StorageType : uint32_t {
   kF32 = 0,
   kF16 = 1,

@@ -1,0 +1,7 @@
+#include "kernels/matmul_kernels.h"
+
+namespace callie::kernels {
+
+const MatmulKernels* neon_matmul_kernels() { return nullptr; }
+
+}  // namespace callie::kernels
