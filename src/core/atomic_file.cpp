@@ -40,8 +40,8 @@ Status AtomicFile::write(std::string_view text) {
   return write(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
 }
 
-Status AtomicFile::commit() {
-  bool failed = std::fflush(file_) != 0 || fsync(fileno(file_)) != 0;
+Status AtomicFile::commit(bool durable) {
+  bool failed = std::fflush(file_) != 0 || (durable && fsync(fileno(file_)) != 0);
   failed |= std::fclose(file_) != 0;
   file_ = nullptr;
   if (failed || std::rename(temporary_.c_str(), path_.c_str()) != 0) {

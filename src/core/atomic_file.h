@@ -23,8 +23,9 @@ class AtomicFile {
   /// Errors: kResourceExhausted (disk full); nothing is left after destruction.
   Status write(std::span<const uint8_t> bytes);
   Status write(std::string_view text);
-  /// Flushes to disk and renames. Errors: kResourceExhausted.
-  Status commit();
+  /// Flushes to disk and renames. With `durable` false the system may write the content later: for files that carry
+  /// hashes of their own and can be made again. Errors: kResourceExhausted.
+  Status commit(bool durable = true);
   std::FILE* file() { return file_; }
 
  private:
