@@ -9,7 +9,7 @@ namespace {
 
 // The order of `callie --help`.
 constexpr AddVerb kVerbs[] = {
-    nullptr,  // one line per verb
+    add_plan,
 };
 
 int exit_code(const Status& status) {

@@ -1,0 +1,504 @@
+#include <algorithm>
+
+#include "plan/sim/floor_sum.h"
+#include "plan/sim/run.h"
+
+namespace callie::plan {
+
+EngineRequest Run::engine_request(const Live& r, uint32_t id) const {
+  EngineRequest e;
+  e.id = id;
+  e.serial = r.serial;
+  e.prompt = r.prompt;
+  e.output = r.output;
+  e.max_tokens = r.max_tokens;
+  e.priority = r.priority;
+  e.arrival = r.arrival;
+  e.deadline = spec_.slo.ttft_ms > 0 ? r.arrival + from_ms(spec_.slo.ttft_ms) : r.arrival;
+  e.loaded = r.loaded;
+  e.hashes = r.hashes;
+  return e;
+}
+
+void Run::submit(int client, uint32_t id) {
+  Client& c = clients_[client];
+  Live& r = live_[id];
+  r.client = static_cast<int16_t>(client);
+  r.queued = -1;
+  enter(c, r);
+  c.outstanding += r.prompt + r.max_tokens;
+  ++c.sent_requests;
+  c.sent_tokens += r.prompt + r.max_tokens;
+  c.inbox.push_back(id);
+  want_kick(c);
+}
+
+/// Makes a client look at its queues: at once when idle (after everything else that arrives at this instant), at the
+/// end of the step in progress when several steps were merged.
+void Run::want_kick(Client& c) {
+  if (c.busy) {
+    interrupt(c);
+  } else if (!c.kick_pending && c.up) {
+    c.kick_pending = true;
+    events_.push(now_, EventType::kTimer, static_cast<uint32_t>(&c - clients_.data()));
+  }
+}
+
+bool Run::plan(Client& c, std::vector<BatchView>& views, std::vector<uint8_t>& planned) {
+  for (size_t i = 0; i < c.inbox.size(); ++i) {
+    const uint32_t id = c.inbox[i];
+    Live& r = live_[id];
+    size_t best = 0;
+    if (c.engines.size() > 1) {
+      // vLLM's data-parallel balancing: fewest 4 * waiting + running.
+      int64_t least = INT64_MAX;
+      for (size_t e = 0; e < c.engines.size(); ++e) {
+        const EngineLoad load = c.engines[e]->load();
+        const int64_t score = 4 * static_cast<int64_t>(load.waiting) + load.running;
+        if (score < least) {
+          least = score;
+          best = e;
+        }
+      }
+    }
+    EngineRequest request = engine_request(r, id);
+    if (c.role == Role::kPrefill && r.output > 1) {
+      request.output = request.max_tokens = 1;
+      request.hold = true;
+    } else if (c.role == Role::kPrefill) {
+      request.output = 1;
+    }
+    r.queued = now_;
+    spend(r, kSlotQueue);
+    const Status accepted = c.engines[best]->submit(request, now_);
+    if (!accepted.ok()) {
+      leave(c, r);
+      c.outstanding -= r.prompt + r.max_tokens;
+      reject(id, false);
+    }
+  }
+  c.inbox.clear();
+  bool any = false;
+  for (size_t e = 0; e < c.engines.size(); ++e) {
+    Ns wake = kNever;
+    planned[e] = c.engines[e]->plan(now_, views[e], wake);
+    any |= planned[e] != 0;
+    if (!planned[e] && wake < kNever) {
+      events_.push(std::max(wake, now_), EventType::kTimer, static_cast<uint32_t>(&c - clients_.data()));
+    }
+    engine_events(c, *c.engines[e]);
+    c.peak_blocks = std::max(c.peak_blocks, c.engines[e]->pool().used());
+  }
+  return any;
+}
+
+Ns Run::duration(Client& c, const std::vector<BatchView>& views, const std::vector<uint8_t>& planned) {
+  const GroupSpec& g = spec_.groups[c.group];
+  const bool alone = views.size() == 1;
+  int padded = 0;
+  if (!alone) {
+    // Ranks of a data-parallel group step together; those without work compute one token.
+    for (size_t e = 0; e < views.size(); ++e) padded = std::max(padded, planned[e] ? views[e].tokens() : 1);
+  }
+  Ns longest = 0;
+  int64_t sequences = 0, tokens = 0;
+  for (size_t e = 0; e < views.size(); ++e) {
+    if (!alone && !planned[e]) {
+      BatchView dummy;
+      dummy.add_decode(1, 1);
+      longest = std::max(longest, g.cost->step_ns(dummy, padded));
+      continue;
+    }
+    Ns time = g.cost->step_ns(views[e], padded);
+    if (views[e].swapped_tokens > 0) {
+      time += static_cast<Ns>(static_cast<double>(views[e].swapped_tokens) * g.kv_bytes_per_token / g.host_gbs);
+    }
+    if (g.draft_cost && views[e].decode_sequences > 0) {
+      BatchView draft;
+      draft.decode_sequences = draft.decode_tokens = draft.samples = views[e].decode_sequences;
+      draft.decode_context = views[e].decode_context;
+      draft.decode_context_max = views[e].decode_context_max;
+      draft.decode_context_min = views[e].decode_context_min;
+      time += g.engine.draft_tokens * g.draft_cost->step_ns(draft, 0);
+    }
+    longest = std::max(longest, time);
+    sequences += views[e].prefill_chunks + views[e].decode_sequences;
+    tokens += views[e].tokens();
+  }
+  c.host = g.host.per_step + g.host.per_sequence * sequences + g.host.per_token * tokens +
+           g.host.per_request * c.admitted;
+  return longest + c.host;
+}
+
+void Run::kick(Client& c) {
+  if (c.busy || !c.up) return;
+  if (!plan(c, c.views, c.planned)) return;
+  begin_step(c);
+}
+
+void Run::begin_step(Client& c) {
+  const GroupSpec& g = spec_.groups[c.group];
+  c.busy = true;
+  c.start = now_;
+  c.merged = 1;
+  const int32_t admitted = c.admitted;
+  c.end = now_ + duration(c, c.views, c.planned);
+  c.admitted = 0;
+  const BatchView& view = c.views[0];
+  c.batch = view.decode_sequences;
+  if (spec_.fast_forward && c.engines.size() == 1 && admitted == 0 && !spec_.trace_steps && view.prefill_tokens == 0 &&
+      view.swapped_tokens == 0 && !g.draft_cost && view.decode_tokens == view.decode_sequences) {
+    const int64_t more = c.engines[0]->repeats();
+    if (more > 0 && g.cost->affine(view, c.affine)) {
+      c.context = view.decode_context;
+      c.merged = std::min<int64_t>(more, 1 << 20) + 1;
+      c.end = c.start + elapsed(c, c.merged);
+    }
+  }
+  events_.push(c.end, EventType::kStepEnd, static_cast<uint32_t>(&c - clients_.data()), ++c.generation);
+  if (g.engine.async) c.has_next = plan(c, c.next_views, c.next_planned);
+}
+
+/// Time of `steps` merged steps: the context grows by one token per sequence and step, so the times are an arithmetic
+/// series, each floored to a nanosecond; floor_sum adds them exactly.
+Ns Run::elapsed(const Client& c, int64_t steps) const {
+  const auto n = static_cast<uint64_t>(steps);
+  const auto sum = floor_sum(n, uint64_t{1} << kAffineShift, static_cast<uint64_t>(c.affine.slope) * c.batch,
+                             static_cast<uint64_t>(c.affine.base + c.affine.slope * c.context));
+  return static_cast<Ns>(sum) + steps * c.host;
+}
+
+/// Books `steps` finished steps of the merged series that took `time`.
+void Run::count_steps(Client& c, int64_t steps, Ns time) {
+  const double n = static_cast<double>(steps);
+  c.steps += steps;
+  c.decode_tokens += steps * c.batch;
+  c.outstanding -= steps * c.batch;
+  c.decode_context += n * static_cast<double>(c.context) + static_cast<double>(c.batch) * n * (n - 1) / 2;
+  c.busy_time += time;
+  c.batch_time += static_cast<double>(c.batch) * static_cast<double>(time);
+}
+
+/// Brings a client with merged steps to the state it has just before `now`: steps that ended earlier are applied.
+void Run::sync(Client& c, Ns now) {
+  if (!c.busy || c.merged <= 1 || now <= c.start) return;
+  // Largest j <= merged - 1 with start + elapsed(j) < now.
+  const Ns gap = now - c.start;
+  int64_t low = 0, high = c.merged - 1;
+  const double first = static_cast<double>(elapsed(c, 1));
+  const int64_t guess = std::clamp<int64_t>(static_cast<int64_t>(static_cast<double>(gap) / first), 0, high);
+  // Steps only get longer, so the guess is an upper bound.
+  high = guess;
+  if (high > 0 && elapsed(c, high) < gap) low = high;
+  while (high - low > 1 || (high > low && elapsed(c, high) < gap)) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    if (elapsed(c, middle) < gap) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  if (low == 0) return;
+  const Ns time = elapsed(c, low);
+  c.engines[0]->repeat(low);
+  count_steps(c, low, time);
+  c.peak_blocks = std::max(c.peak_blocks, c.engines[0]->pool().used());
+  c.start += time;
+  c.context += low * c.batch;
+  c.merged -= low;
+}
+
+/// Cuts a merged series at the end of the step in progress.
+void Run::interrupt(Client& c) {
+  if (c.merged <= 1) return;
+  sync(c, now_);
+  if (c.merged <= 1) return;
+  c.merged = 1;
+  c.end = c.start + elapsed(c, 1);
+  events_.push(c.end, EventType::kStepEnd, static_cast<uint32_t>(&c - clients_.data()), ++c.generation);
+}
+
+void Run::step_end(Client& c) {
+  const auto self = static_cast<int16_t>(&c - clients_.data());
+  if (c.merged > 1) {
+    const int64_t n = c.merged - 1;
+    const Ns time = elapsed(c, n);
+    c.engines[0]->repeat(n);
+    count_steps(c, n, time);
+    c.peak_blocks = std::max(c.peak_blocks, c.engines[0]->pool().used());
+    c.start += time;
+    c.context += n * c.batch;
+    c.merged = 1;
+    ++c.steps;
+    c.decode_tokens += c.batch;
+    c.outstanding -= c.batch;
+    c.decode_context += static_cast<double>(c.context);
+  } else {
+    ++c.steps;
+    for (size_t e = 0; e < c.views.size(); ++e) {
+      if (!c.planned[e]) continue;
+      const BatchView& v = c.views[e];
+      c.prefill_tokens += v.prefill_tokens;
+      c.decode_tokens += v.decode_tokens;
+      c.outstanding -= v.prefill_tokens + v.decode_tokens;
+      c.pairs2 += static_cast<double>(v.prefill_pairs2);
+      c.decode_context += static_cast<double>(v.decode_context);
+    }
+  }
+  c.busy_time += now_ - c.start;
+  c.batch_time += static_cast<double>(c.views[0].decode_sequences) * static_cast<double>(now_ - c.start);
+  if (spec_.trace_steps && result_.steps.size() < spec_.max_trace_steps) {
+    result_.steps.push_back({c.start, now_, self, c.views[0].prefill_tokens, c.views[0].decode_sequences});
+  }
+  c.busy = false;
+  for (size_t e = 0; e < c.engines.size(); ++e) {
+    if (!c.planned[e]) continue;
+    c.engines[e]->commit(now_);
+    engine_events(c, *c.engines[e]);
+  }
+  if (!c.incoming.empty()) try_reserve(c);
+  if (!c.up) return;
+  if (c.has_next) {
+    c.has_next = false;
+    std::swap(c.views, c.next_views);
+    std::swap(c.planned, c.next_planned);
+    begin_step(c);
+    return;
+  }
+  kick(c);
+}
+
+void Run::engine_events(Client& c, Engine& engine) {
+  // Handlers may add requests to this client, never events to this engine.
+  auto& events = engine.events();
+  for (size_t i = 0; i < events.size(); ++i) {
+    const EngineEvent event = events[i];
+    Live& r = live_[event.id];
+    switch (event.kind) {
+      case EngineEvent::Kind::kAdmitted:
+        ++c.admitted;
+        c.outstanding -= event.cached;
+        if (r.parent == kNone && r.decode_client < 0) {
+          if (r.scheduled < 0) r.scheduled = now_;
+          r.cached = event.cached;
+          spend(r, kSlotQueue);
+        }
+        break;
+      case EngineEvent::Kind::kFirstToken:
+        first_token(c, event.id);
+        break;
+      case EngineEvent::Kind::kFinished:
+        llm_finished(c, event.id);
+        break;
+    }
+  }
+  events.clear();
+}
+
+void Run::first_token(Client& c, uint32_t id) {
+  Live& r = live_[id];
+  if (r.parent != kNone) return;
+  if (r.first < 0) r.first = now_;
+  spend(r, kSlotPrefill);
+  store_kv(c, r);
+  if (r.paths <= 1 || c.role != Role::kBoth) return;
+  // Reasoning: the other branches continue on the same prompt.
+  for (int p = 1; p < live_[id].paths; ++p) {
+    const uint32_t branch = new_live();
+    Live& parent = live_[id];
+    Live& b = live_[branch];
+    b.serial = parent.serial + (static_cast<uint64_t>(p) << 48);
+    b.arrival = parent.arrival;
+    b.entered = now_;
+    b.prompt = parent.prompt;
+    b.output = parent.output;
+    b.max_tokens = parent.max_tokens;
+    b.klass = parent.klass;
+    b.client = parent.client;
+    b.parent = id;
+    b.hashes = parent.hashes;
+    b.next_branch = parent.first_branch;
+    parent.first_branch = branch;
+    ++parent.branches;
+    enter(c, b);
+    c.outstanding += b.max_tokens;
+    bool forked = false;
+    for (auto& engine : c.engines) {
+      forked = engine->fork(id, engine_request(b, branch), now_);
+      if (forked) break;
+    }
+    if (!forked) {
+      leave(c, b);
+      parent.first_branch = b.next_branch;
+      --parent.branches;
+      free_live(branch);
+      break;
+    }
+  }
+}
+
+void Run::retire(Client& c, uint32_t id) {
+  Live& r = live_[id];
+  leave(c, r);
+  ++c.served;
+}
+
+void Run::branch_finished(uint32_t id) {
+  const uint32_t parent_id = live_[id].parent == kNone ? id : live_[id].parent;
+  Live& parent = live_[parent_id];
+  ++parent.joined;
+  const int needed = parent.join > 0 ? std::min(parent.join, parent.branches + 1) : parent.branches + 1;
+  if (id != parent_id) {
+    uint32_t* link = &parent.first_branch;
+    while (*link != id) link = &live_[*link].next_branch;
+    *link = live_[id].next_branch;
+    free_live(id);
+  } else {
+    parent.held = true;  // its own branch is done; it waits for the others
+  }
+  if (parent.joined < needed) return;
+  Client& c = clients_[parent.client];
+  // Joined: branches that still run are stopped.
+  while (live_[parent_id].first_branch != kNone) {
+    const uint32_t branch = live_[parent_id].first_branch;
+    live_[parent_id].first_branch = live_[branch].next_branch;
+    for (auto& engine : c.engines) engine->cancel(branch, now_);
+    leave(c, live_[branch]);
+    free_live(branch);
+  }
+  Live& r = live_[parent_id];
+  if (!r.held) {
+    for (auto& engine : c.engines) engine->cancel(parent_id, now_);
+    retire(c, parent_id);
+  }
+  r.last = now_;
+  spend(r, kSlotDecode);
+  r.client = -1;
+  ++r.stage;
+  advance(parent_id);
+}
+
+void Run::llm_finished(Client& c, uint32_t id) {
+  Live& r = live_[id];
+  c.outstanding -= std::max(r.max_tokens - r.output, 0);
+  if (r.parent != kNone) {
+    retire(c, id);
+    branch_finished(id);
+    return;
+  }
+  if (r.branches > 0) {
+    retire(c, id);
+    branch_finished(id);
+    return;
+  }
+  if (c.role == Role::kPrefill && r.output > 1) {
+    c.outstanding -= r.output;  // the decode side does the rest
+    hand_over(c, id);
+    return;
+  }
+  retire(c, id);
+  r.last = now_;
+  spend(r, kSlotDecode);
+  ++r.stage;
+  // Later stages choose their own clients, but the row names the one that served.
+  const int16_t served = r.client;
+  advance(id);
+  (void)served;
+}
+
+void Run::hand_over(Client& c, uint32_t id) {
+  Live& r = live_[id];
+  int d = -1;
+  if (spec_.routing.local_pairs) {
+    const auto& decoders = by_role_[static_cast<int>(Role::kDecode)];
+    d = decoders[c.index % decoders.size()];
+    if (!clients_[d].up) d = -1;
+  } else {
+    d = route(Role::kDecode, r);
+  }
+  if (d < 0) {
+    for (auto& engine : c.engines) engine->release(id);
+    retire(c, id);
+    retry_or_fail(id);
+    return;
+  }
+  r.decode_client = static_cast<int16_t>(d);
+  Client& decode = clients_[d];
+  ++decode.sent_requests;
+  decode.incoming.push_back(id);
+  sync(decode, now_);
+  try_reserve(decode);
+}
+
+/// Decode side: blocks for the whole prompt before the transfer starts; requests wait in order, and their blocks stay
+/// on the prefill side (back-pressure).
+void Run::try_reserve(Client& d) {
+  while (!d.incoming.empty()) {
+    const uint32_t id = d.incoming.front();
+    Live& r = live_[id];
+    EngineRequest request = engine_request(r, id);
+    request.output = r.output - 1;
+    size_t best = 0;
+    for (size_t e = 1; e < d.engines.size(); ++e) {
+      if (d.engines[e]->pool().available() > d.engines[best]->pool().available()) best = e;
+    }
+    if (d.engines[best]->pool().blocks_for(r.prompt + r.output) > d.engines[best]->pool().n_blocks()) {
+      d.incoming.pop_front();
+      Client& p = clients_[r.client];
+      for (auto& engine : p.engines) engine->release(id);
+      retire(p, id);
+      reject(id, false);
+      continue;
+    }
+    if (!d.engines[best]->reserve(request, now_)) return;
+    if (d.busy && d.merged > 1) interrupt(d);  // blocks are scarcer than the merged steps assumed
+    d.incoming.pop_front();
+    d.outstanding += r.output;
+    // The latency first, then the bytes.
+    const Client& p = clients_[r.client];
+    Ns latency = 0;
+    for (size_t i = 0; i < spec_.links.size(); ++i) {
+      if (spec_.links[i].from == p.group && spec_.links[i].to == d.group) latency = spec_.links[i].latency;
+    }
+    r.action = Action::kStartTransfer;
+    events_.push(now_ + latency, EventType::kRetry, id, r.generation);
+  }
+}
+
+void Run::start_transfer(uint32_t id) {
+  Live& r = live_[id];
+  const Client& p = clients_[r.client];
+  const Client& d = clients_[r.decode_client];
+  const GroupSpec& g = spec_.groups[p.group];
+  double bytes = r.prompt * g.kv_bytes_per_token;
+  for (size_t i = 0; i < spec_.links.size(); ++i) {
+    const LinkSpec& link = spec_.links[i];
+    if (link.from != p.group || link.to != d.group) continue;
+    if (link.overlap) {
+      // Layer by layer beside the computation: the last layer is exposed, and what the link could not move meanwhile.
+      const double layers = std::max(g.model.layers, 1);
+      const double computed = static_cast<double>(r.first - r.scheduled) * link.gbs;
+      bytes = bytes / layers + std::max(0.0, (layers - 1) / layers * (bytes - computed));
+    }
+    r.in_flow = true;
+    fabric_.start(now_, bytes, link_of_[i], -1, id);
+    return;
+  }
+  transfer_done(id);
+}
+
+void Run::transfer_done(uint32_t id) {
+  Live& r = live_[id];
+  Client& p = clients_[r.client];
+  Client& d = clients_[r.decode_client];
+  for (auto& engine : p.engines) engine->release(id);
+  retire(p, id);
+  spend(r, kSlotTransfer);
+  r.client = r.decode_client;
+  enter(d, r);
+  for (auto& engine : d.engines) engine->start(id);
+  want_kick(p);
+  want_kick(d);
+}
+
+}  // namespace callie::plan
