@@ -23,12 +23,15 @@ namespace HWY_NAMESPACE {
 constexpr int64_t kStreamTokens = 8;
 constexpr int64_t kBlockedPanels = 2, kBlockedTokens = 4;
 constexpr int64_t kFloatPanels = 4, kFloatTokens = 4;
+// The order matters.
+// clang-format off
 #include "kernels/dot4-inl.h"
+#include "kernels/unpack-inl.h"
+#include "kernels/matmul_stream-inl.h"
 #include "kernels/matmul_blocked-inl.h"
 #include "kernels/matmul_float-inl.h"
-#include "kernels/matmul_stream-inl.h"
 #include "kernels/matmul_table-inl.h"
-#include "kernels/unpack-inl.h"
+// clang-format on
 
 constexpr MatmulKernels kTable = {"avx512-vnni", matmul_here, matmul_f32_here, dot_peak_here};
 

@@ -1,7 +1,54 @@
+#include "kernels/cpu_features.h"
 #include "kernels/matmul_kernels.h"
+#include "kernels/packed_layout.h"
 
+#undef HWY_DISABLED_TARGETS
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/matmul_avx_vnni.cpp"
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#if HWY_TARGET == HWY_AVX2
+HWY_BEFORE_NAMESPACE();
+HWY_PUSH_ATTRIBUTES("avxvnni")
+namespace callie::kernels {
+namespace {
+namespace HWY_NAMESPACE {
+
+#define CALLIE_DOT 2
+constexpr int64_t kStreamTokens = 4;
+constexpr int64_t kBlockedPanels = 1, kBlockedTokens = 4;
+constexpr int64_t kFloatPanels = 2, kFloatTokens = 4;
+// The order matters.
+// clang-format off
+#include "kernels/dot4-inl.h"
+#include "kernels/unpack-inl.h"
+#include "kernels/matmul_stream-inl.h"
+#include "kernels/matmul_blocked-inl.h"
+#include "kernels/matmul_float-inl.h"
+#include "kernels/matmul_table-inl.h"
+// clang-format on
+
+constexpr MatmulKernels kTable = {"avx-vnni", matmul_here, matmul_f32_here, dot_peak_here};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace
+}  // namespace callie::kernels
+HWY_POP_ATTRIBUTES
+HWY_AFTER_NAMESPACE();
+#endif
+
+#if HWY_ONCE
 namespace callie::kernels {
 
-const MatmulKernels* avx_vnni_matmul_kernels() { return nullptr; }
+const MatmulKernels* avx_vnni_matmul_kernels() {
+#if HWY_TARGETS & HWY_AVX2
+  if (processor_has_avx_vnni()) return &N_AVX2::kTable;
+#endif
+  return nullptr;
+}
 
 }  // namespace callie::kernels
+#endif
