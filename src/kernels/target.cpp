@@ -2,6 +2,8 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/matmul_kernels.h"
+
 namespace callie::kernels {
 namespace {
 
@@ -26,6 +28,15 @@ void choose(int64_t target) {
 }
 #endif
 
+// The matrix kernels have sets of their own (two for AVX-VNNI); they follow by rank.
+void choose_matmul(int64_t target) {
+  const char* name = target <= HWY_AVX3   ? "avx512-vnni"
+                     : target == HWY_AVX2 ? "avx2"
+                     : target == HWY_NEON ? "neon"
+                                          : "scalar";
+  if (!set_matmul_kernels(name)) set_matmul_kernels("");
+}
+
 }  // namespace
 
 std::vector<std::string> list_targets() {
@@ -48,6 +59,11 @@ bool set_target(std::string_view name) {
     if (name.empty() || name == hwy::TargetName(target)) {
       chosen_ = name.empty() ? 0 : target;
       choose(target);
+      if (name.empty()) {
+        set_matmul_kernels("");
+      } else {
+        choose_matmul(target);
+      }
       return true;
     }
   }

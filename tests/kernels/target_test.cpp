@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/matmul_kernels.h"
+
 namespace callie::kernels {
 namespace {
 
@@ -18,6 +20,13 @@ TEST(Target, EveryListedTargetCanBeForced) {
   EXPECT_EQ(current_target(), names.back());
   EXPECT_TRUE(set_target(""));
   EXPECT_EQ(current_target(), names.front());
+}
+
+TEST(Target, MatrixKernelsFollow) {
+  ASSERT_TRUE(set_target(list_targets().back()));
+  EXPECT_EQ(&active_matmul_kernels(), list_matmul_kernels().back());
+  ASSERT_TRUE(set_target(""));
+  EXPECT_EQ(&active_matmul_kernels(), list_matmul_kernels().front());
 }
 
 }  // namespace
