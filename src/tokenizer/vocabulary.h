@@ -89,8 +89,8 @@ struct Vocabulary {
   /// "left right", best first. A kSentencePieceBpe vocabulary without merges joins by score.
   std::vector<std::string> merges;
 
-  /// GGUF's name of the pre-tokenizer ("llama-bpe", "qwen2", …); resolved by `pre_tokenizer_by_name` when
-  /// `pre_tokenizer` is empty.
+  /// GGUF's name of the pre-tokenizer ("llama-bpe", "qwen2", …): `Tokenizer::create` looks it up with
+  /// `pre_tokenizer_by_name` where it is not empty.
   std::string pre;
   std::vector<NormalizerStep> normalizer;
   std::vector<PreTokenizerStep> pre_tokenizer;
@@ -117,7 +117,12 @@ struct Vocabulary {
 /// not supported.
 StatusOr<Vocabulary> parse_tokenizer_json(std::string_view json, std::string_view tokenizer_config_json);
 
-/// The steps behind one of GGUF's `tokenizer.ggml.pre` names. Errors: kUnimplemented for an unknown name.
-StatusOr<std::vector<PreTokenizerStep>> pre_tokenizer_by_name(std::string_view name);
+/// What one of GGUF's `tokenizer.ggml.pre` names stands for.
+struct PreTokenizerPreset {
+  std::vector<PreTokenizerStep> steps;
+  bool ignore_merges = false;
+};
+/// Errors: kUnimplemented for an unknown name.
+StatusOr<PreTokenizerPreset> pre_tokenizer_by_name(std::string_view name);
 
 }  // namespace callie
