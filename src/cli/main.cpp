@@ -10,6 +10,7 @@ namespace {
 // The order of `callie --help`.
 constexpr AddVerb kVerbs[] = {
     add_plan,
+    add_tokenize,
 };
 
 int exit_code(const Status& status) {

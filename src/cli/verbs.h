@@ -19,5 +19,6 @@ using AddVerb = void (*)(CLI::App& app, Action& action);
 
 void add_assert(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
+void add_tokenize(CLI::App& app, Action& action);
 
 }  // namespace callie::cli

@@ -213,7 +213,8 @@ Status PreTokenizer::apply(const Step& step, std::string_view piece, bool first,
   switch (step.what.kind) {
     case Kind::kByteLevel:
       if (step.what.add_prefix_space && !piece.starts_with(' ')) {
-        pieces.storage.push_back(std::make_unique<std::string>(" " + std::string(piece)));
+        pieces.storage.push_back(std::make_unique<std::string>(1, ' '));
+        *pieces.storage.back() += piece;
         piece = *pieces.storage.back();
       }
       [[fallthrough]];

@@ -75,8 +75,6 @@ Status complete(Vocabulary& v) {
     v.pre_tokenizer = std::move(preset.steps);
     v.ignore_merges = v.ignore_merges || preset.ignore_merges;
   }
-  const bool sentence_piece = v.kind == Kind::kSentencePieceBpe || v.kind == Kind::kUnigram;
-  if (v.pre.empty() || !sentence_piece) return {};
   if (v.remove_extra_blanks) {
     NormalizerStep runs;
     runs.kind = NormalizerStep::Kind::kReplace;
@@ -94,11 +92,13 @@ Status complete(Vocabulary& v) {
     prefix.content = text::kBlankMark;
     v.normalizer.push_back(prefix);
   }
-  NormalizerStep blanks;
-  blanks.kind = NormalizerStep::Kind::kReplace;
-  blanks.pattern = " ";
-  blanks.content = text::kBlankMark;
-  v.normalizer.push_back(blanks);
+  if (v.escape_blanks) {
+    NormalizerStep blanks;
+    blanks.kind = NormalizerStep::Kind::kReplace;
+    blanks.pattern = " ";
+    blanks.content = text::kBlankMark;
+    v.normalizer.push_back(blanks);
+  }
   return {};
 }
 
@@ -332,7 +332,8 @@ StatusOr<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const En
   out.lossy = options.lossy;
   out.ids.reserve(text.size() / 4 + 8);
   if (options.add_special && v.add_bos) {
-    if (const auto first = v.bos ? v.bos : v.cls) out.ids.push_back(*first);
+    const bool cls = v.kind == Kind::kWordPiece && v.cls;
+    if (const auto first = cls ? v.cls : v.bos) out.ids.push_back(*first);
   }
   std::vector<AddedTokens::Part> parts;
   if (impl_->raw_added.empty()) {
@@ -353,7 +354,8 @@ StatusOr<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const En
     CALLIE_RETURN_IF_ERROR(status);
   }
   if (options.add_special && v.add_eos) {
-    if (const auto last = v.eos ? v.eos : v.sep) out.ids.push_back(*last);
+    const bool sep = v.kind == Kind::kWordPiece && v.sep;
+    if (const auto last = sep ? v.sep : v.eos) out.ids.push_back(*last);
   }
   return std::move(out.ids);
 }

@@ -99,8 +99,9 @@ struct Vocabulary {
   std::optional<int32_t> bos, eos, eot, eom, unk, pad, sep, cls, mask;
   std::vector<int32_t> end_of_generation;  ///< beside eos, eot and eom
   bool add_bos = false, add_eos = false;   ///< what `EncodeOptions::add_special` adds (bos or cls; eos or sep)
-  bool add_space_prefix = false;           ///< SentencePiece from GGUF: a blank goes before the text
   bool remove_extra_blanks = false;        ///< SentencePiece from GGUF: runs of blanks become one
+  bool add_space_prefix = false;           ///< SentencePiece from GGUF: a blank goes before the text
+  bool escape_blanks = false;              ///< SentencePiece from GGUF: blanks become U+2581
   bool byte_fallback = false;              ///< text without a token becomes kByte tokens
   bool ignore_merges = false;              ///< a piece that is itself a token is never cut
   bool fuse_unk = false;                   ///< neighbouring unknowns become one
@@ -116,6 +117,9 @@ struct Vocabulary {
 /// add_bos/add_eos and the chat template. Errors: kDataLoss names the field; kUnimplemented names a component that is
 /// not supported.
 StatusOr<Vocabulary> parse_tokenizer_json(std::string_view json, std::string_view tokenizer_config_json);
+
+/// The bytes behind base64. Errors: kDataLoss.
+StatusOr<std::string> decode_base64(std::string_view text);
 
 /// What one of GGUF's `tokenizer.ggml.pre` names stands for.
 struct PreTokenizerPreset {
