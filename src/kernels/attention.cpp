@@ -13,7 +13,9 @@ constexpr int64_t kRow = kAttentionChunk + 16;  // the row stride of queries and
 constexpr int64_t align16(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 int group_of(const AttentionShape& shape) { return shape.n_heads / shape.kv.n_kv_heads; }
-int64_t tile_rows(const AttentionShape& shape) { return std::max<int64_t>(1, kTileQueries / group_of(shape)); }
+int64_t tile_rows(const AttentionShape& shape) {
+  return std::max<int64_t>(1, kTileQueries / group_of(shape));
+}
 
 /// Lays the buffers out one behind the other; with a null base it only counts.
 struct Carver {
@@ -51,7 +53,8 @@ int64_t chunk_of(int64_t key) { return key / kAttentionChunk; }
 int64_t first_gathered_chunk(std::span<const AttentionRow> rows) {
   int64_t first = INT64_MAX;
   for (const AttentionRow& row : rows) {
-    if (row.tail_slots != nullptr && row.tail_start < row.n_keys) first = std::min(first, chunk_of(row.tail_start));
+    if (row.tail_slots != nullptr && row.tail_start < row.n_keys)
+      first = std::min(first, chunk_of(row.tail_start));
   }
   return first;
 }
@@ -64,7 +67,8 @@ int64_t AttentionPlan::scratch_floats(const AttentionShape& shape) {
   return carver.used;
 }
 
-void AttentionPlan::build(const AttentionShape& shape, std::span<const AttentionRow> rows, int n_workers) {
+void AttentionPlan::build(const AttentionShape& shape, std::span<const AttentionRow> rows,
+                          int n_workers) {
   shape_ = shape;
   n_workers_ = std::max(1, n_workers);
   units_.clear();
@@ -72,22 +76,30 @@ void AttentionPlan::build(const AttentionShape& shape, std::span<const Attention
   worker_begin_.clear();
   partial_floats_ = 0;
 
-  // Tiles: neighbours of one sequence, with every KV head. A tile's cost is queries x keys, plus reading the keys.
+  // Tiles: neighbours of one sequence, with every KV head. A tile's cost is queries x keys, plus
+  // reading the keys.
   const int64_t max_rows = tile_rows(shape);
   const int group = group_of(shape);
   const auto chunk_cost = [&](int64_t n_rows) { return n_rows * group + 4; };
   int64_t total = 0;
   for (size_t row = 0; row < rows.size();) {
     size_t end = row + 1;
-    while (end < rows.size() && static_cast<int64_t>(end - row) < max_rows && rows[end].pages == rows[row].pages) ++end;
+    while (end < rows.size() && static_cast<int64_t>(end - row) < max_rows &&
+           rows[end].pages == rows[row].pages)
+      ++end;
     int64_t low = INT64_MAX, high = 0;
     for (size_t r = row; r < end; ++r) {
       assert(rows[r].n_keys > rows[r].first_key);
       low = std::min(low, rows[r].first_key);
       high = std::max(high, rows[r].n_keys);
     }
-    Unit unit{static_cast<int32_t>(row), static_cast<int32_t>(end - row), 0, static_cast<int32_t>(chunk_of(low)),
-              static_cast<int32_t>(chunk_of(high - 1) + 1), -1, true};
+    Unit unit{static_cast<int32_t>(row),
+              static_cast<int32_t>(end - row),
+              0,
+              static_cast<int32_t>(chunk_of(low)),
+              static_cast<int32_t>(chunk_of(high - 1) + 1),
+              -1,
+              true};
     for (int head = 0; head < shape.kv.n_kv_heads; ++head) {
       unit.kv_head = head;
       units_.push_back(unit);
@@ -96,7 +108,8 @@ void AttentionPlan::build(const AttentionShape& shape, std::span<const Attention
     row = end;
   }
 
-  // Cut the line of tiles into equal shares, at chunk borders; a tile that is cut leaves partial states.
+  // Cut the line of tiles into equal shares, at chunk borders; a tile that is cut leaves partial
+  // states.
   const int64_t state = state_floats(shape.kv.v_head_dim);
   std::vector<Unit> tiles;
   tiles.swap(units_);
@@ -145,7 +158,8 @@ void AttentionPlan::build(const AttentionShape& shape, std::span<const Attention
   }
 }
 
-void AttentionPlan::run(std::span<const AttentionRow> rows, int worker, float* scratch_base, float* partials) const {
+void AttentionPlan::run(std::span<const AttentionRow> rows, int worker, float* scratch_base,
+                        float* partials) const {
   Carver carver{scratch_base};
   const AttentionScratch scratch = carve(shape_, carver);
   const int group = group_of(shape_);
@@ -163,7 +177,8 @@ void AttentionPlan::run(std::span<const AttentionRow> rows, int worker, float* s
       float* states = fresh ? running : scratch.chunk;
       const int step = chunk >= gathered ? 1 : unit.n_rows;
       for (int row = 0; row < unit.n_rows; row += step) {
-        attention_chunk(shape_, tile, row, step, unit.kv_head, chunk, scratch, states + row * group * state);
+        attention_chunk(shape_, tile, row, step, unit.kv_head, chunk, scratch,
+                        states + row * group * state);
       }
       if (per_chunk) {
         running += queries * state;

@@ -10,7 +10,8 @@ namespace callie::kernels {
 
 /// What is the same for all rows of a call.
 struct AttentionShape {
-  int n_heads = 0;  ///< a multiple of kv.n_kv_heads; head h reads KV head h / (n_heads / n_kv_heads)
+  int n_heads =
+      0;  ///< a multiple of kv.n_kv_heads; head h reads KV head h / (n_heads / n_kv_heads)
   KvLayout kv;
   float soft_cap = 0.0f;  ///< > 0: scores become soft_cap * tanh(score / soft_cap)
 };
@@ -22,8 +23,9 @@ struct KeyRange {
 };
 constexpr int kMaxMassRanges = 8;
 
-/// One query. Keys first_key..n_keys-1 are visible; key j lies at slot j of the page table, or, when tail_slots is set
-/// and j >= tail_start, at slot tail_slots[j - tail_start] (tree rows). Slot s is in pages[s / page_tokens].
+/// One query. Keys first_key..n_keys-1 are visible; key j lies at slot j of the page table, or,
+/// when tail_slots is set and j >= tail_start, at slot tail_slots[j - tail_start] (tree rows). Slot
+/// s is in pages[s / page_tokens].
 struct AttentionRow {
   const float* q = nullptr;  ///< [n_heads, k_head_dim], roped, multiplied by the softmax scale
   float* out = nullptr;      ///< [n_heads, v_head_dim]
@@ -32,20 +34,23 @@ struct AttentionRow {
   const uint8_t* const* pages = nullptr;
   int64_t tail_start = 0;
   const int32_t* tail_slots = nullptr;
-  const float* head_scale = nullptr;        ///< [n_heads]? multiplies a head's output; 0 mutes it (output exactly 0)
+  const float* head_scale =
+      nullptr;  ///< [n_heads]? multiplies a head's output; 0 mutes it (output exactly 0)
   std::span<const KeyRange> mass_ranges{};  ///< at most kMaxMassRanges
-  float* mass = nullptr;                    ///< [n_heads, mass_ranges.size()]? sum of probabilities over each range
+  float* mass = nullptr;  ///< [n_heads, mass_ranges.size()]? sum of probabilities over each range
 };
 
-/// Splits the attention of a set of rows into units for SPMD workers. Results are the same bits for any company of
-/// rows, split and number of workers: every chunk of kAttentionChunk keys is computed on its own, in one order, and
-/// chunks are merged ascending.
+/// Splits the attention of a set of rows into units for SPMD workers. Results are the same bits for
+/// any company of rows, split and number of workers: every chunk of kAttentionChunk keys is
+/// computed on its own, in one order, and chunks are merged ascending.
 ///
 /// Use, once per step and kind of layer:     plan.build(shape, rows, n_workers);
 /// then in each layer, on every worker w:    plan.run(rows, w, scratch of w, partials);
-///                                           if (plan.needs_merge()) { sync; plan.merge(rows, w, partials); }
-/// `rows` in run() may have other q, out and pages than those of build(), but the same lengths and tails; rows of one
-/// sequence that stand next to each other share a `pages` pointer (they are computed together).
+///                                           if (plan.needs_merge()) { sync; plan.merge(rows, w,
+///                                           partials); }
+/// `rows` in run() may have other q, out and pages than those of build(), but the same lengths and
+/// tails; rows of one sequence that stand next to each other share a `pages` pointer (they are
+/// computed together).
 class AttentionPlan {
  public:
   /// Keeps its buffers between calls. n_workers >= 1.
@@ -82,8 +87,10 @@ class AttentionPlan {
   int64_t partial_floats_ = 0;
 };
 
-/// Attention of one sequence with itself, no cache, every key visible to every query (BERT), one head.
-///   q, k  [n, head_dim] with row strides; v [n, head_dim]; out [n, head_dim]; q multiplied by the softmax scale
+/// Attention of one sequence with itself, no cache, every key visible to every query (BERT), one
+/// head.
+///   q, k  [n, head_dim] with row strides; v [n, head_dim]; out [n, head_dim]; q multiplied by the
+///   softmax scale
 struct BidirectionalHead {
   const float* q;
   const float* k;

@@ -19,20 +19,23 @@ namespace callie::kernels::HWY_NAMESPACE {
 /// Queries that share a pass over the keys.
 constexpr int64_t kQueries = 32;
 
-/// Softmax over all keys of a query happens in chunks, as in the cached attention; chunks are merged ascending.
+/// Softmax over all keys of a query happens in chunks, as in the cached attention; chunks are
+/// merged ascending.
 void bidirectional(const BidirectionalHead& head, float* scratch) {
   const int64_t dim = head.head_dim, padded = (dim + 15) / 16 * 16, panels = (head.n + 15) / 16;
-  float* k = scratch;                                    // [panels, dim, 16]
-  float* v = k + panels * 16 * dim;                      // [padded / 16, panels * 16, 16]
-  float* q = v + panels * 16 * padded;                   // [kQueries, row stride]
-  float* scores = q + kQueries * kRowStride;             // [kQueries, row stride]
-  float* sum = scores + kQueries * kRowStride;           // [kQueries, padded] of the chunk
-  float* total = sum + kQueries * padded;                // [kQueries, padded]
+  float* k = scratch;                           // [panels, dim, 16]
+  float* v = k + panels * 16 * dim;             // [padded / 16, panels * 16, 16]
+  float* q = v + panels * 16 * padded;          // [kQueries, row stride]
+  float* scores = q + kQueries * kRowStride;    // [kQueries, row stride]
+  float* sum = scores + kQueries * kRowStride;  // [kQueries, padded] of the chunk
+  float* total = sum + kQueries * padded;       // [kQueries, padded]
   for (int64_t j = 0; j < panels * 16; ++j) {
     float* column = k + j / 16 * dim * 16 + j % 16;
-    for (int64_t d = 0; d < dim; ++d) column[16 * d] = j < head.n ? head.k[j * head.k_stride + d] : 0.0f;
+    for (int64_t d = 0; d < dim; ++d)
+      column[16 * d] = j < head.n ? head.k[j * head.k_stride + d] : 0.0f;
     for (int64_t d = 0; d < padded; ++d) {
-      v[(d / 16 * panels * 16 + j) * 16 + d % 16] = j < head.n && d < dim ? head.v[j * head.v_stride + d] : 0.0f;
+      v[(d / 16 * panels * 16 + j) * 16 + d % 16] =
+          j < head.n && d < dim ? head.v[j * head.v_stride + d] : 0.0f;
     }
   }
   const float infinity = std::numeric_limits<float>::infinity();
@@ -48,8 +51,10 @@ void bidirectional(const BidirectionalHead& head, float* scratch) {
     std::fill_n(weight, kQueries, 0.0f);
     std::fill_n(total, kQueries * padded, 0.0f);
     for (int64_t start = 0; start < head.n; start += kAttentionChunk) {
-      const int64_t keys = std::min<int64_t>(kAttentionChunk, head.n - start), wide = (keys + 15) / 16 * 16;
-      panel_product<WidenF32>(m, q, k + start * dim, dim * 16, wide / 16, dim, scores, kRowStride, false);
+      const int64_t keys = std::min<int64_t>(kAttentionChunk, head.n - start),
+                    wide = (keys + 15) / 16 * 16;
+      panel_product<WidenF32>(m, q, k + start * dim, dim * 16, wide / 16, dim, scores, kRowStride,
+                              false);
       float chunk_largest[kQueries], chunk_weight[kQueries];
       for (int64_t r = 0; r < m; ++r) {
         float* s = scores + r * kRowStride;
@@ -66,7 +71,8 @@ void bidirectional(const BidirectionalHead& head, float* scratch) {
         }
         chunk_weight[r] = reduce_add(weights);
       }
-      panel_product<WidenF32>(m, scores, v + start * 16, panels * 256, padded / 16, keys, sum, padded, false);
+      panel_product<WidenF32>(m, scores, v + start * 16, panels * 256, padded / 16, keys, sum,
+                              padded, false);
       for (int64_t r = 0; r < m; ++r) {
         const float both = std::max(largest[r], chunk_largest[r]);
         const V16 keep = exp2_nonpositive(set16(largest[r] - both));

@@ -39,12 +39,13 @@ void load_queries(const AttentionShape& shape, const AttentionRow* rows, int n_r
   }
 }
 
-/// Where the keys of a part of a chunk lie: columns [begin, end) of the chunk, as panels in a page or in the scratch.
+/// Where the keys of a part of a chunk lie: columns [begin, end) of the chunk, as panels in a page
+/// or in the scratch.
 struct Segment {
-  int begin, end;        ///< key offsets inside the chunk; exact
-  const uint8_t* k;      ///< panel of the 16 keys that contain `begin`, in the page's format
-  const uint8_t* v;      ///< row `begin` of the first panel of V
-  int64_t v_stride;      ///< elements between V's panels
+  int begin, end;    ///< key offsets inside the chunk; exact
+  const uint8_t* k;  ///< panel of the 16 keys that contain `begin`, in the page's format
+  const uint8_t* v;  ///< row `begin` of the first panel of V
+  int64_t v_stride;  ///< elements between V's panels
 };
 
 /// The rows of one tile that work on one chunk together.
@@ -55,13 +56,17 @@ struct ChunkView {
   int64_t start;   ///< key index of the chunk's first key
   int begin, end;  ///< key offsets that any row sees
 
-  int visible_begin(int r) const { return static_cast<int>(std::clamp<int64_t>(rows[r].first_key - start, begin, end)); }
-  int visible_end(int r) const { return static_cast<int>(std::clamp<int64_t>(rows[r].n_keys - start, begin, end)); }
+  int visible_begin(int r) const {
+    return static_cast<int>(std::clamp<int64_t>(rows[r].first_key - start, begin, end));
+  }
+  int visible_end(int r) const {
+    return static_cast<int>(std::clamp<int64_t>(rows[r].n_keys - start, begin, end));
+  }
 };
 
 /// Widens the scales of keys [from, to) of a page into columns `at` of the chunk.
-HWY_INLINE void load_scales(KvFormat format, const uint8_t* scales, int page_tokens, int slot, int count, float* scale,
-                            float* min) {
+HWY_INLINE void load_scales(KvFormat format, const uint8_t* scales, int page_tokens, int slot,
+                            int count, float* scale, float* min) {
   const uint16_t* halves = reinterpret_cast<const uint16_t*>(scales);
   for (int i = 0; i < count; i += 16) {
     store16(load16_f16(halves + slot + i), scale + i);
@@ -70,7 +75,8 @@ HWY_INLINE void load_scales(KvFormat format, const uint8_t* scales, int page_tok
 }
 
 /// Widens key panels [slot, slot + count) of a page; count and slot are multiples of 16.
-HWY_INLINE void widen_keys(const KvLayout& kv, const uint8_t* data, int slot, int count, float* to) {
+HWY_INLINE void widen_keys(const KvLayout& kv, const uint8_t* data, int slot, int count,
+                           float* to) {
   const int64_t dim = kv.k_head_dim;
   const int64_t first = slot / 16 * dim, rows = count / 16 * dim;
   switch (kv.k) {
@@ -105,7 +111,8 @@ HWY_INLINE void widen_keys(const KvLayout& kv, const uint8_t* data, int slot, in
 }
 
 /// Widens value rows [slot, slot + count) of a page to rows `to` of each panel of the scratch.
-HWY_INLINE void widen_values(const KvLayout& kv, const uint8_t* data, int slot, int count, float* to) {
+HWY_INLINE void widen_values(const KvLayout& kv, const uint8_t* data, int slot, int count,
+                             float* to) {
   const int panels = (kv.v_head_dim + 15) / 16;
   const int64_t tokens = kv.page_tokens;
   const int64_t to_stride = int64_t{kAttentionChunk} * 16;
@@ -136,8 +143,10 @@ HWY_INLINE void widen_values(const KvLayout& kv, const uint8_t* data, int slot, 
   }
 }
 
-/// Turns raw scores into probabilities relative to the row's maximum; fills the headers of the states.
-void softmax_scores(const ChunkView& view, const AttentionScratch& scratch, float* states, int64_t state) {
+/// Turns raw scores into probabilities relative to the row's maximum; fills the headers of the
+/// states.
+void softmax_scores(const ChunkView& view, const AttentionScratch& scratch, float* states,
+                    int64_t state) {
   const KvLayout& kv = view.shape.kv;
   const int low = view.begin / 16 * 16, high = (view.end + 15) / 16 * 16;
   const float infinity = std::numeric_limits<float>::infinity();
@@ -196,7 +205,8 @@ void softmax_scores(const ChunkView& view, const AttentionScratch& scratch, floa
   }
 }
 
-/// Multiplies probabilities by the scales of V; returns what the minima add to every output through `offsets`.
+/// Multiplies probabilities by the scales of V; returns what the minima add to every output through
+/// `offsets`.
 void scale_probabilities(const ChunkView& view, const AttentionScratch& scratch, float* offsets) {
   const KvLayout& kv = view.shape.kv;
   const int low = view.begin / 16 * 16, high = (view.end + 15) / 16 * 16;
@@ -205,7 +215,8 @@ void scale_probabilities(const ChunkView& view, const AttentionScratch& scratch,
     V16 offset = zero16();
     for (int j = low; j < high; j += 16) {
       const V16 x = load16(p + j);
-      // Slots that were never written hold anything, so a probability of 0 decides, not the product.
+      // Slots that were never written hold anything, so a probability of 0 decides, not the
+      // product.
       if (kv.v == KvFormat::kQ4) {
         offset = if_less(zero16(), x, fma(x, load16(scratch.v_min + j), offset), offset);
       }
@@ -226,27 +237,34 @@ void score_segment(const ChunkView& view, const AttentionScratch& scratch, const
 }
 
 template <class Widen>
-void value_segment(const ChunkView& view, const AttentionScratch& scratch, const Segment& part, float* states,
-                   int64_t state, bool accumulate) {
+void value_segment(const ChunkView& view, const AttentionScratch& scratch, const Segment& part,
+                   float* states, int64_t state, bool accumulate) {
   const int64_t panels = (view.shape.kv.v_head_dim + 15) / 16;
   panel_product<Widen>(int64_t{view.n_rows} * view.group, scratch.scores + part.begin,
                        reinterpret_cast<const typename Widen::T*>(part.v), part.v_stride, panels,
                        part.end - part.begin, states + kStateHeader, state, accumulate);
 }
 
-void score_part(KvFormat format, const ChunkView& view, const AttentionScratch& scratch, const Segment& part) {
+void score_part(KvFormat format, const ChunkView& view, const AttentionScratch& scratch,
+                const Segment& part) {
   switch (format) {
-    case KvFormat::kF32: return score_segment<WidenF32>(view, scratch, part);
-    case KvFormat::kF16: return score_segment<WidenF16>(view, scratch, part);
-    default: return score_segment<WidenI8>(view, scratch, part);
+    case KvFormat::kF32:
+      return score_segment<WidenF32>(view, scratch, part);
+    case KvFormat::kF16:
+      return score_segment<WidenF16>(view, scratch, part);
+    default:
+      return score_segment<WidenI8>(view, scratch, part);
   }
 }
-void value_part(KvFormat format, const ChunkView& view, const AttentionScratch& scratch, const Segment& part,
-                float* states, int64_t state, bool accumulate) {
+void value_part(KvFormat format, const ChunkView& view, const AttentionScratch& scratch,
+                const Segment& part, float* states, int64_t state, bool accumulate) {
   switch (format) {
-    case KvFormat::kF32: return value_segment<WidenF32>(view, scratch, part, states, state, accumulate);
-    case KvFormat::kF16: return value_segment<WidenF16>(view, scratch, part, states, state, accumulate);
-    default: return value_segment<WidenI8>(view, scratch, part, states, state, accumulate);
+    case KvFormat::kF32:
+      return value_segment<WidenF32>(view, scratch, part, states, state, accumulate);
+    case KvFormat::kF16:
+      return value_segment<WidenF16>(view, scratch, part, states, state, accumulate);
+    default:
+      return value_segment<WidenI8>(view, scratch, part, states, state, accumulate);
   }
 }
 
@@ -258,7 +276,8 @@ constexpr int64_t element_bytes(KvFormat format) {
 }
 
 /// Lists the pages of a chunk as segments that are read in place. Loads the scales.
-int page_segments(const ChunkView& view, int kv_head, const AttentionScratch& scratch, Segment* parts) {
+int page_segments(const ChunkView& view, int kv_head, const AttentionScratch& scratch,
+                  Segment* parts) {
   const KvLayout& kv = view.shape.kv;
   const int tokens = kv.page_tokens;
   int n = 0;
@@ -269,13 +288,16 @@ int page_segments(const ChunkView& view, int kv_head, const AttentionScratch& sc
     const uint8_t* head = view.rows[0].pages[key / tokens] + kv_head * kv.head_bytes;
     const int panel = slot / 16;
     parts[n++] = {begin, end, head + int64_t{panel} * kv.k_head_dim * 16 * element_bytes(kv.k),
-                  head + kv.v_offset + int64_t{slot} * 16 * element_bytes(kv.v), int64_t{tokens} * 16};
+                  head + kv.v_offset + int64_t{slot} * 16 * element_bytes(kv.v),
+                  int64_t{tokens} * 16};
     const int low = begin / 16 * 16, count = (end + 15) / 16 * 16 - low;
     if (kv.k == KvFormat::kQ8) {
-      load_scales(kv.k, head + kv.k_scales_offset, tokens, panel * 16, count, scratch.k_scale + low, nullptr);
+      load_scales(kv.k, head + kv.k_scales_offset, tokens, panel * 16, count, scratch.k_scale + low,
+                  nullptr);
     }
     if (kv.v == KvFormat::kQ8) {
-      load_scales(kv.v, head + kv.v_scales_offset, tokens, panel * 16, count, scratch.v_scale + low, nullptr);
+      load_scales(kv.v, head + kv.v_scales_offset, tokens, panel * 16, count, scratch.v_scale + low,
+                  nullptr);
     }
     begin = end;
   }
@@ -295,17 +317,20 @@ Segment staged_segment(const ChunkView& view, int kv_head, const AttentionScratc
     widen_keys(kv, head, first, count, scratch.k + int64_t{low} * kv.k_head_dim);
     widen_values(kv, head + kv.v_offset, slot, end - begin, scratch.v + int64_t{begin} * 16);
     if (kv.k == KvFormat::kQ8 || kv.k == KvFormat::kQ4) {
-      load_scales(kv.k, head + kv.k_scales_offset, tokens, first, count, scratch.k_scale + low, scratch.k_min + low);
+      load_scales(kv.k, head + kv.k_scales_offset, tokens, first, count, scratch.k_scale + low,
+                  scratch.k_min + low);
     }
     if (kv.v == KvFormat::kQ8 || kv.v == KvFormat::kQ4) {
-      load_scales(kv.v, head + kv.v_scales_offset, tokens, first, count, scratch.v_scale + low, scratch.v_min + low);
+      load_scales(kv.v, head + kv.v_scales_offset, tokens, first, count, scratch.v_scale + low,
+                  scratch.v_min + low);
     }
     begin = end;
   }
   const int panel = view.begin / 16;
   return {view.begin, view.end,
           reinterpret_cast<const uint8_t*>(scratch.k + int64_t{panel} * 16 * kv.k_head_dim),
-          reinterpret_cast<const uint8_t*>(scratch.v + int64_t{view.begin} * 16), int64_t{kAttentionChunk} * 16};
+          reinterpret_cast<const uint8_t*>(scratch.v + int64_t{view.begin} * 16),
+          int64_t{kAttentionChunk} * 16};
 }
 
 /// Gathers the keys of a tree row, one by one, into the scratch.
@@ -325,22 +350,28 @@ Segment gathered_segment(const ChunkView& view, int kv_head, const AttentionScra
     for (int d = 0; d < dim; ++d) to[16 * d] = panel[16 * d + slot % 16];
     widen_values(kv, head + kv.v_offset, slot, 1, scratch.v + int64_t{j} * 16);
     const auto scale = [&](int64_t offset, int value) {
-      return f16_to_f32(reinterpret_cast<const uint16_t*>(head + offset)[value * kv.page_tokens + slot]);
+      return f16_to_f32(
+          reinterpret_cast<const uint16_t*>(head + offset)[value * kv.page_tokens + slot]);
     };
-    if (kv.k == KvFormat::kQ8 || kv.k == KvFormat::kQ4) scratch.k_scale[j] = scale(kv.k_scales_offset, 0);
+    if (kv.k == KvFormat::kQ8 || kv.k == KvFormat::kQ4)
+      scratch.k_scale[j] = scale(kv.k_scales_offset, 0);
     if (kv.k == KvFormat::kQ4) scratch.k_min[j] = scale(kv.k_scales_offset, 1);
-    if (kv.v == KvFormat::kQ8 || kv.v == KvFormat::kQ4) scratch.v_scale[j] = scale(kv.v_scales_offset, 0);
+    if (kv.v == KvFormat::kQ8 || kv.v == KvFormat::kQ4)
+      scratch.v_scale[j] = scale(kv.v_scales_offset, 0);
     if (kv.v == KvFormat::kQ4) scratch.v_min[j] = scale(kv.v_scales_offset, 1);
   }
   const int panel = view.begin / 16;
-  return {view.begin, view.end, reinterpret_cast<const uint8_t*>(scratch.k + int64_t{panel} * 16 * dim),
-          reinterpret_cast<const uint8_t*>(scratch.v + int64_t{view.begin} * 16), int64_t{kAttentionChunk} * 16};
+  return {view.begin, view.end,
+          reinterpret_cast<const uint8_t*>(scratch.k + int64_t{panel} * 16 * dim),
+          reinterpret_cast<const uint8_t*>(scratch.v + int64_t{view.begin} * 16),
+          int64_t{kAttentionChunk} * 16};
 }
 
-void chunk_states(const AttentionShape& shape, const AttentionRow* rows, int first, int n_rows, int kv_head,
-                  int64_t chunk, const AttentionScratch& whole, float* states) {
+void chunk_states(const AttentionShape& shape, const AttentionRow* rows, int first, int n_rows,
+                  int kv_head, int64_t chunk, const AttentionScratch& whole, float* states) {
   const KvLayout& kv = shape.kv;
-  ChunkView view{shape, rows + first, n_rows, shape.n_heads / kv.n_kv_heads, chunk * kAttentionChunk, 0, 0};
+  ChunkView view{
+      shape, rows + first, n_rows, shape.n_heads / kv.n_kv_heads, chunk * kAttentionChunk, 0, 0};
   AttentionScratch scratch = whole;
   scratch.q += int64_t{first} * view.group * kRowStride;
   scratch.q_sum += int64_t{first} * view.group;
@@ -357,31 +388,36 @@ void chunk_states(const AttentionShape& shape, const AttentionRow* rows, int fir
   }
   const int64_t state = state_floats(kv.v_head_dim);
   if (view.begin >= view.end) {
-    for (int64_t query = 0; query < int64_t{n_rows} * view.group; ++query) states[query * state + kStateSum] = 0.0f;
+    for (int64_t query = 0; query < int64_t{n_rows} * view.group; ++query)
+      states[query * state + kStateSum] = 0.0f;
     return;
   }
   Segment parts[kMaxParts];
   int n_parts = 1;
   // Few queries read pages in place; many share one widened copy. The bits are the same.
   const int64_t queries = int64_t{n_rows} * view.group;
-  const bool in_place = !gathered && queries <= 2 * kBlockRows && kv.k != KvFormat::kQ4 && kv.v != KvFormat::kQ4;
+  const bool in_place =
+      !gathered && queries <= 2 * kBlockRows && kv.k != KvFormat::kQ4 && kv.v != KvFormat::kQ4;
   const KvFormat k_format = in_place ? kv.k : KvFormat::kF32;
   const KvFormat v_format = in_place ? kv.v : KvFormat::kF32;
   if (in_place) {
     n_parts = page_segments(view, kv_head, scratch, parts);
   } else {
-    parts[0] = gathered ? gathered_segment(view, kv_head, scratch) : staged_segment(view, kv_head, scratch);
+    parts[0] = gathered ? gathered_segment(view, kv_head, scratch)
+                        : staged_segment(view, kv_head, scratch);
   }
   for (int i = 0; i < n_parts; ++i) score_part(k_format, view, scratch, parts[i]);
   softmax_scores(view, scratch, states, state);
   const bool scaled = kv.v == KvFormat::kQ8 || kv.v == KvFormat::kQ4;
   if (scaled) scale_probabilities(view, scratch, scratch.offsets);
-  for (int i = 0; i < n_parts; ++i) value_part(v_format, view, scratch, parts[i], states, state, i > 0);
+  for (int i = 0; i < n_parts; ++i)
+    value_part(v_format, view, scratch, parts[i], states, state, i > 0);
   if (kv.v == KvFormat::kQ4) {
     for (int64_t query = 0; query < queries; ++query) {
       float* acc = states + query * state + kStateHeader;
       const V16 offset = set16(scratch.offsets[query]);
-      for (int64_t d = 0; d < state - kStateHeader; d += 16) store16(add(load16(acc + d), offset), acc + d);
+      for (int64_t d = 0; d < state - kStateHeader; d += 16)
+        store16(add(load16(acc + d), offset), acc + d);
     }
   }
 }
@@ -404,7 +440,8 @@ void fold(const AttentionShape& shape, int64_t n_queries, const float* chunk, fl
   }
 }
 
-void finish(const AttentionShape& shape, const AttentionRow* rows, int n_rows, int kv_head, const float* states) {
+void finish(const AttentionShape& shape, const AttentionRow* rows, int n_rows, int kv_head,
+            const float* states) {
   const int group = shape.n_heads / shape.kv.n_kv_heads;
   const int dim = shape.kv.v_head_dim;
   const int64_t state = state_floats(dim);
@@ -429,7 +466,8 @@ void finish(const AttentionShape& shape, const AttentionRow* rows, int n_rows, i
       }
       if (row.mass != nullptr) {
         const size_t n = row.mass_ranges.size();
-        for (size_t i = 0; i < n; ++i) row.mass[head * n + i] = from[kStateMass + i] / from[kStateSum];
+        for (size_t i = 0; i < n; ++i)
+          row.mass[head * n + i] = from[kStateMass + i] / from[kStateSum];
       }
     }
   }
@@ -446,19 +484,20 @@ HWY_EXPORT(chunk_states);
 HWY_EXPORT(fold);
 HWY_EXPORT(finish);
 
-void attention_load_queries(const AttentionShape& shape, const AttentionRow* rows, int n_rows, int kv_head,
-                            const AttentionScratch& scratch) {
+void attention_load_queries(const AttentionShape& shape, const AttentionRow* rows, int n_rows,
+                            int kv_head, const AttentionScratch& scratch) {
   HWY_DYNAMIC_DISPATCH(load_queries)(shape, rows, n_rows, kv_head, scratch);
 }
-void attention_chunk(const AttentionShape& shape, const AttentionRow* rows, int first, int n_rows, int kv_head,
-                     int64_t chunk, const AttentionScratch& scratch, float* states) {
+void attention_chunk(const AttentionShape& shape, const AttentionRow* rows, int first, int n_rows,
+                     int kv_head, int64_t chunk, const AttentionScratch& scratch, float* states) {
   HWY_DYNAMIC_DISPATCH(chunk_states)(shape, rows, first, n_rows, kv_head, chunk, scratch, states);
 }
-void attention_fold(const AttentionShape& shape, int64_t n_queries, const float* chunk, float* running) {
+void attention_fold(const AttentionShape& shape, int64_t n_queries, const float* chunk,
+                    float* running) {
   HWY_DYNAMIC_DISPATCH(fold)(shape, n_queries, chunk, running);
 }
-void attention_finish(const AttentionShape& shape, const AttentionRow* rows, int n_rows, int kv_head,
-                      const float* states) {
+void attention_finish(const AttentionShape& shape, const AttentionRow* rows, int n_rows,
+                      int kv_head, const float* states) {
   HWY_DYNAMIC_DISPATCH(finish)(shape, rows, n_rows, kv_head, states);
 }
 

@@ -14,10 +14,14 @@ constexpr int blocks_of(int n, int size) { return (n + size - 1) / size; }
 
 int64_t k_data_bytes(KvFormat format, int tokens, int dim) {
   switch (format) {
-    case KvFormat::kF32: return int64_t{4} * tokens * dim;
-    case KvFormat::kF16: return int64_t{2} * tokens * dim;
-    case KvFormat::kQ8: return int64_t{1} * tokens * dim;
-    case KvFormat::kQ4: return int64_t{1} * tokens * blocks_of(dim, 2);
+    case KvFormat::kF32:
+      return int64_t{4} * tokens * dim;
+    case KvFormat::kF16:
+      return int64_t{2} * tokens * dim;
+    case KvFormat::kQ8:
+      return int64_t{1} * tokens * dim;
+    case KvFormat::kQ4:
+      return int64_t{1} * tokens * blocks_of(dim, 2);
   }
   return 0;
 }
@@ -25,10 +29,14 @@ int64_t k_data_bytes(KvFormat format, int tokens, int dim) {
 int64_t v_data_bytes(KvFormat format, int tokens, int dim) {
   const int64_t blocks = blocks_of(dim, 16);
   switch (format) {
-    case KvFormat::kF32: return blocks * 64 * tokens;
-    case KvFormat::kF16: return blocks * 32 * tokens;
-    case KvFormat::kQ8: return blocks * 16 * tokens;
-    case KvFormat::kQ4: return int64_t{blocks_of(dim, 32)} * 16 * tokens;
+    case KvFormat::kF32:
+      return blocks * 64 * tokens;
+    case KvFormat::kF16:
+      return blocks * 32 * tokens;
+    case KvFormat::kQ8:
+      return blocks * 16 * tokens;
+    case KvFormat::kQ4:
+      return int64_t{blocks_of(dim, 32)} * 16 * tokens;
   }
   return 0;
 }
@@ -85,8 +93,12 @@ const T* at(const uint8_t* p, int64_t offset) {
 }
 
 // Index of (token, dim) in K's panels and in V's, in elements.
-int64_t k_index(int slot, int d, int dim) { return (int64_t{slot / 16} * dim + d) * 16 + slot % 16; }
-int64_t v_index(int slot, int d, int tokens) { return (int64_t{d / 16} * tokens + slot) * 16 + d % 16; }
+int64_t k_index(int slot, int d, int dim) {
+  return (int64_t{slot / 16} * dim + d) * 16 + slot % 16;
+}
+int64_t v_index(int slot, int d, int tokens) {
+  return (int64_t{d / 16} * tokens + slot) * 16 + d % 16;
+}
 
 void write_k(const KvLayout& layout, uint8_t* head, int slot, const float* x) {
   const int dim = layout.k_head_dim;
@@ -120,7 +132,8 @@ void write_k(const KvLayout& layout, uint8_t* head, int slot, const float* x) {
       at<uint16_t>(scales, 0)[layout.page_tokens + slot] = code.min;
       const int pairs = blocks_of(dim, 2);
       uint8_t* to = head + k_index(slot, 0, pairs);
-      for (int d = 0; d < pairs; ++d) to[16 * d] = static_cast<uint8_t>(q[2 * d] | q[2 * d + 1] << 4);
+      for (int d = 0; d < pairs; ++d)
+        to[16 * d] = static_cast<uint8_t>(q[2 * d] | q[2 * d + 1] << 4);
       return;
     }
   }
@@ -133,7 +146,8 @@ void write_v(const KvLayout& layout, uint8_t* head, int slot, const float* x) {
   const int padded = blocks_of(dim, 16) * 16;
   switch (layout.v) {
     case KvFormat::kF32:
-      for (int d = 0; d < padded; ++d) at<float>(data, 0)[v_index(slot, d, tokens)] = d < dim ? x[d] : 0.0f;
+      for (int d = 0; d < padded; ++d)
+        at<float>(data, 0)[v_index(slot, d, tokens)] = d < dim ? x[d] : 0.0f;
       return;
     case KvFormat::kF16:
       for (int d = 0; d < padded; ++d) {
@@ -169,8 +183,12 @@ void read_k(const KvLayout& layout, const uint8_t* head, int slot, float* x) {
   const uint16_t* scales = at<uint16_t>(head, layout.k_scales_offset);
   for (int d = 0; d < dim; ++d) {
     switch (layout.k) {
-      case KvFormat::kF32: x[d] = at<float>(head, 0)[k_index(slot, d, dim)]; break;
-      case KvFormat::kF16: x[d] = f16_to_f32(at<uint16_t>(head, 0)[k_index(slot, d, dim)]); break;
+      case KvFormat::kF32:
+        x[d] = at<float>(head, 0)[k_index(slot, d, dim)];
+        break;
+      case KvFormat::kF16:
+        x[d] = f16_to_f32(at<uint16_t>(head, 0)[k_index(slot, d, dim)]);
+        break;
       case KvFormat::kQ8:
         x[d] = f16_to_f32(scales[slot]) * at<int8_t>(head, 0)[k_index(slot, d, dim)];
         break;
@@ -190,9 +208,15 @@ void read_v(const KvLayout& layout, const uint8_t* head, int slot, float* x) {
   const uint16_t* scales = at<uint16_t>(head, layout.v_scales_offset);
   for (int d = 0; d < layout.v_head_dim; ++d) {
     switch (layout.v) {
-      case KvFormat::kF32: x[d] = at<float>(data, 0)[v_index(slot, d, tokens)]; break;
-      case KvFormat::kF16: x[d] = f16_to_f32(at<uint16_t>(data, 0)[v_index(slot, d, tokens)]); break;
-      case KvFormat::kQ8: x[d] = f16_to_f32(scales[slot]) * at<int8_t>(data, 0)[v_index(slot, d, tokens)]; break;
+      case KvFormat::kF32:
+        x[d] = at<float>(data, 0)[v_index(slot, d, tokens)];
+        break;
+      case KvFormat::kF16:
+        x[d] = f16_to_f32(at<uint16_t>(data, 0)[v_index(slot, d, tokens)]);
+        break;
+      case KvFormat::kQ8:
+        x[d] = f16_to_f32(scales[slot]) * at<int8_t>(data, 0)[v_index(slot, d, tokens)];
+        break;
       case KvFormat::kQ4: {
         const uint8_t both = data[(int64_t{d / 32} * tokens + slot) * 16 + d % 16];
         const int q = d % 32 < 16 ? both & 15 : both >> 4;
@@ -208,7 +232,8 @@ void copy_runs(const uint8_t* from, uint8_t* to, int64_t count, int64_t bytes, i
   for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * stride, from + i * stride, bytes);
 }
 
-void copy_scales(KvFormat format, int tokens, const uint8_t* from, int from_slot, uint8_t* to, int to_slot) {
+void copy_scales(KvFormat format, int tokens, const uint8_t* from, int from_slot, uint8_t* to,
+                 int to_slot) {
   const int values = format == KvFormat::kQ4 ? 2 : format == KvFormat::kQ8 ? 1 : 0;
   for (int i = 0; i < values; ++i) {
     at<uint16_t>(to, 0)[i * tokens + to_slot] = at<uint16_t>(from, 0)[i * tokens + from_slot];
@@ -217,8 +242,8 @@ void copy_scales(KvFormat format, int tokens, const uint8_t* from, int from_slot
 
 }  // namespace
 
-StatusOr<KvLayout> make_kv_layout(KvFormat k, KvFormat v, int page_tokens, int n_kv_heads, int k_head_dim,
-                                  int v_head_dim) {
+StatusOr<KvLayout> make_kv_layout(KvFormat k, KvFormat v, int page_tokens, int n_kv_heads,
+                                  int k_head_dim, int v_head_dim) {
   if (page_tokens < 16 || page_tokens > kAttentionChunk || (page_tokens & (page_tokens - 1)) != 0) {
     return invalid_argument("KV page of {} tokens: must be 16, 32, 64, 128 or 256", page_tokens);
   }
@@ -253,22 +278,27 @@ void kv_read(const KvLayout& layout, const uint8_t* page, int slot, float* k, fl
   }
 }
 
-void kv_copy_slot(const KvLayout& layout, const uint8_t* from, int from_slot, uint8_t* to, int to_slot) {
+void kv_copy_slot(const KvLayout& layout, const uint8_t* from, int from_slot, uint8_t* to,
+                  int to_slot) {
   const int tokens = layout.page_tokens;
   if (from == to && from_slot == to_slot) return;
   for (int h = 0; h < layout.n_kv_heads; ++h) {
     const uint8_t* a = from + h * layout.head_bytes;
     uint8_t* b = to + h * layout.head_bytes;
-    const int64_t k_rows = layout.k == KvFormat::kQ4 ? blocks_of(layout.k_head_dim, 2) : layout.k_head_dim;
+    const int64_t k_rows =
+        layout.k == KvFormat::kQ4 ? blocks_of(layout.k_head_dim, 2) : layout.k_head_dim;
     const int64_t k_bytes = layout.k == KvFormat::kF32 ? 4 : layout.k == KvFormat::kF16 ? 2 : 1;
     copy_runs(a + k_bytes * k_index(from_slot, 0, static_cast<int>(k_rows)),
-              b + k_bytes * k_index(to_slot, 0, static_cast<int>(k_rows)), k_rows, k_bytes, 16 * k_bytes);
+              b + k_bytes * k_index(to_slot, 0, static_cast<int>(k_rows)), k_rows, k_bytes,
+              16 * k_bytes);
     const int64_t v_block = v_data_bytes(layout.v, 1, 16);
     const int64_t v_blocks = blocks_of(layout.v_head_dim, layout.v == KvFormat::kQ4 ? 32 : 16);
-    copy_runs(a + layout.v_offset + v_block * from_slot, b + layout.v_offset + v_block * to_slot, v_blocks, v_block,
-              v_block * tokens);
-    copy_scales(layout.k, tokens, a + layout.k_scales_offset, from_slot, b + layout.k_scales_offset, to_slot);
-    copy_scales(layout.v, tokens, a + layout.v_scales_offset, from_slot, b + layout.v_scales_offset, to_slot);
+    copy_runs(a + layout.v_offset + v_block * from_slot, b + layout.v_offset + v_block * to_slot,
+              v_blocks, v_block, v_block * tokens);
+    copy_scales(layout.k, tokens, a + layout.k_scales_offset, from_slot, b + layout.k_scales_offset,
+                to_slot);
+    copy_scales(layout.v, tokens, a + layout.v_scales_offset, from_slot, b + layout.v_scales_offset,
+                to_slot);
   }
 }
 

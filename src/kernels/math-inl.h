@@ -1,6 +1,7 @@
-// Elementary functions on 16 floats. Polynomials are weighted least squares iterated towards minimax on the reduced
-// range (tests/kernels/math_test.cpp measures the errors stated here). Only IEEE-exact operations and fused
-// multiply-adds are used, so every instruction set with those gives the same bits.
+// Elementary functions on 16 floats. Polynomials are weighted least squares iterated towards
+// minimax on the reduced range (tests/kernels/math_test.cpp measures the errors stated here). Only
+// IEEE-exact operations and fused multiply-adds are used, so every instruction set with those gives
+// the same bits.
 
 #if defined(CALLIE_KERNELS_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef CALLIE_KERNELS_MATH_INL_H_
@@ -14,8 +15,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace callie::kernels::HWY_NAMESPACE {
 
-/// 2^x for x <= 0, as softmax needs it: relative error below 2e-7; exactly 1 at 0, exactly 0 below -64 (also for
-/// -infinity), so that no denormal number ever meets a multiply-add.
+/// 2^x for x <= 0, as softmax needs it: relative error below 2e-7; exactly 1 at 0, exactly 0 below
+/// -64 (also for -infinity), so that no denormal number ever meets a multiply-add.
 HWY_INLINE V16 exp2_nonpositive(const V16& x) {
   const V16 clamped = max(x, set16(-100.0f));
   const V16 n = round(clamped);
@@ -34,7 +35,8 @@ HWY_INLINE V16 exp2_nonpositive(const V16& x) {
 HWY_INLINE V16 exp16(const V16& x) {
   const V16 clamped = min(max(x, set16(-88.0f)), set16(89.0f));
   const V16 n = round(mul(clamped, set16(0x1.715476p0f)));
-  V16 f = fnma(n, set16(0x1.62e400p-1f), clamped);  // ln 2 in two pieces; the first has 15 bits, n * it is exact
+  V16 f = fnma(n, set16(0x1.62e400p-1f),
+               clamped);  // ln 2 in two pieces; the first has 15 bits, n * it is exact
   f = fnma(n, set16(0x1.7f7d1cp-20f), f);
   V16 p = set16(0x1.6ae722p-10f);
   p = fma(p, f, set16(0x1.126790p-7f));

@@ -1,6 +1,6 @@
-// C[m, 16 * panels] (+)= A[m, k] * B: the product inside attention. B comes in panels of 16 columns whose k rows follow
-// each other, as KV pages hold them, and is widened to float while it is read. Every output is one chain of fused
-// multiply-adds over ascending k, whatever the blocking.
+// C[m, 16 * panels] (+)= A[m, k] * B: the product inside attention. B comes in panels of 16 columns
+// whose k rows follow each other, as KV pages hold them, and is widened to float while it is read.
+// Every output is one chain of fused multiply-adds over ascending k, whatever the blocking.
 
 #if defined(CALLIE_KERNELS_PANEL_PRODUCT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef CALLIE_KERNELS_PANEL_PRODUCT_INL_H_
@@ -14,8 +14,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace callie::kernels::HWY_NAMESPACE {
 
-/// Floats between rows of A (queries or probabilities): a chunk's keys or a head's dims, and a cache line more so that
-/// rows do not share the same cache sets.
+/// Floats between rows of A (queries or probabilities): a chunk's keys or a head's dims, and a
+/// cache line more so that rows do not share the same cache sets.
 constexpr int64_t kRowStride = 272;
 
 struct WidenF32 {
@@ -31,7 +31,8 @@ struct WidenI8 {
   static HWY_INLINE V16 load(const int8_t* p) { return load16_i8(p); }
 };
 
-// Rows and panels held in registers: 32 registers of 16 (AVX-512) or 4 (NEON) floats, 16 of 8 (AVX2).
+// Rows and panels held in registers: 32 registers of 16 (AVX-512) or 4 (NEON) floats, 16 of 8
+// (AVX2).
 #if HWY_TARGET == HWY_SCALAR
 constexpr int kBlockRows = 1;
 constexpr int kBlockPanels = 1;
@@ -45,13 +46,15 @@ constexpr int kBlockPanels = 2;
 
 /// One register block: MR rows, NR panels that lie b_stride elements apart.
 template <class Widen, int MR, int NR>
-HWY_INLINE void product_block(const float* HWY_RESTRICT a, const typename Widen::T* HWY_RESTRICT b, int64_t b_stride,
-                              int64_t k, float* HWY_RESTRICT c, int64_t c_stride, bool accumulate) {
+HWY_INLINE void product_block(const float* HWY_RESTRICT a, const typename Widen::T* HWY_RESTRICT b,
+                              int64_t b_stride, int64_t k, float* HWY_RESTRICT c, int64_t c_stride,
+                              bool accumulate) {
   V16 acc[MR][NR];
 #pragma GCC unroll 16
   for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 16
-    for (int j = 0; j < NR; ++j) acc[r][j] = accumulate ? load16(c + r * c_stride + 16 * j) : zero16();
+    for (int j = 0; j < NR; ++j)
+      acc[r][j] = accumulate ? load16(c + r * c_stride + 16 * j) : zero16();
   }
   for (int64_t i = 0; i < k; ++i) {
     V16 row[NR];
@@ -72,22 +75,26 @@ HWY_INLINE void product_block(const float* HWY_RESTRICT a, const typename Widen:
 }
 
 template <class Widen, int MR>
-HWY_NOINLINE void product_rows(const float* a, const typename Widen::T* b, int64_t b_stride, int64_t n_panels,
-                               int64_t k, float* c, int64_t c_stride, bool accumulate) {
+HWY_NOINLINE void product_rows(const float* a, const typename Widen::T* b, int64_t b_stride,
+                               int64_t n_panels, int64_t k, float* c, int64_t c_stride,
+                               bool accumulate) {
   int64_t j = 0;
   for (; j + kBlockPanels <= n_panels; j += kBlockPanels) {
-    product_block<Widen, MR, kBlockPanels>(a, b + j * b_stride, b_stride, k, c + 16 * j, c_stride, accumulate);
+    product_block<Widen, MR, kBlockPanels>(a, b + j * b_stride, b_stride, k, c + 16 * j, c_stride,
+                                           accumulate);
   }
   if constexpr (kBlockPanels > 1) {
     for (; j < n_panels; ++j) {
-      product_block<Widen, MR, 1>(a, b + j * b_stride, b_stride, k, c + 16 * j, c_stride, accumulate);
+      product_block<Widen, MR, 1>(a, b + j * b_stride, b_stride, k, c + 16 * j, c_stride,
+                                  accumulate);
     }
   }
 }
 
 template <class Widen, int MR>
-HWY_INLINE void product_dispatch(int rows, const float* a, const typename Widen::T* b, int64_t b_stride,
-                                 int64_t n_panels, int64_t k, float* c, int64_t c_stride, bool accumulate) {
+HWY_INLINE void product_dispatch(int rows, const float* a, const typename Widen::T* b,
+                                 int64_t b_stride, int64_t n_panels, int64_t k, float* c,
+                                 int64_t c_stride, bool accumulate) {
   if (rows == MR) {
     product_rows<Widen, MR>(a, b, b_stride, n_panels, k, c, c_stride, accumulate);
   } else if constexpr (MR > 1) {
@@ -97,8 +104,9 @@ HWY_INLINE void product_dispatch(int rows, const float* a, const typename Widen:
 
 /// a [m, kRowStride], c [m, c_stride]; n_panels panels of b, each k rows of 16.
 template <class Widen>
-HWY_INLINE void panel_product(int64_t m, const float* a, const typename Widen::T* b, int64_t b_stride,
-                              int64_t n_panels, int64_t k, float* c, int64_t c_stride, bool accumulate) {
+HWY_INLINE void panel_product(int64_t m, const float* a, const typename Widen::T* b,
+                              int64_t b_stride, int64_t n_panels, int64_t k, float* c,
+                              int64_t c_stride, bool accumulate) {
   // A pair of panels stays in the first-level cache while all rows pass over it.
   const int64_t blocks = (m + kBlockRows - 1) / kBlockRows;
   const int64_t group = m > kBlockRows ? kBlockPanels : n_panels;
@@ -106,8 +114,9 @@ HWY_INLINE void panel_product(int64_t m, const float* a, const typename Widen::T
     const int64_t width = group < n_panels - j ? group : n_panels - j;
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t begin = m * block / blocks, end = m * (block + 1) / blocks;
-      product_dispatch<Widen, kBlockRows>(static_cast<int>(end - begin), a + begin * kRowStride, b + j * b_stride,
-                                          b_stride, width, k, c + begin * c_stride + 16 * j, c_stride, accumulate);
+      product_dispatch<Widen, kBlockRows>(static_cast<int>(end - begin), a + begin * kRowStride,
+                                          b + j * b_stride, b_stride, width, k,
+                                          c + begin * c_stride + 16 * j, c_stride, accumulate);
     }
   }
 }

@@ -1,6 +1,7 @@
-// Sixteen floats as one value on every instruction set, so that float kernels give the same bits whatever the vector
-// width: lane i of every partial sum is element i modulo 16, and reductions halve 16 -> 8 -> 4 -> 2 -> 1. The scalar
-// target has no fused multiply-add and may differ in the last bits.
+// Sixteen floats as one value on every instruction set, so that float kernels give the same bits
+// whatever the vector width: lane i of every partial sum is element i modulo 16, and reductions
+// halve 16 -> 8 -> 4 -> 2 -> 1. The scalar target has no fused multiply-add and may differ in the
+// last bits.
 
 #if defined(CALLIE_KERNELS_SIMD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef CALLIE_KERNELS_SIMD_INL_H_
@@ -174,7 +175,8 @@ HWY_INLINE V16 load16_f16(const uint16_t* p) {
 #else
   const hn::Rebind<hwy::float16_t, DF> dh;
   CALLIE_EACH_PART(i) {
-    r.v[i] = hn::PromoteTo(DF(), hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(p) + i * kLanes));
+    r.v[i] =
+        hn::PromoteTo(DF(), hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(p) + i * kLanes));
   }
 #endif
   return r;

@@ -1,5 +1,5 @@
-// Attention against a float64 reference over the stored (dequantized) keys and values, on every instruction set, and
-// the same bits for any company, split and number of workers.
+// Attention against a float64 reference over the stored (dequantized) keys and values, on every
+// instruction set, and the same bits for any company, split and number of workers.
 
 #include "kernels/attention.h"
 
@@ -11,26 +11,13 @@
 #include <memory>
 #include <vector>
 
-#include "core/philox.h"
-#include "kernels/target.h"
+#include "kernels/each_target.h"
 
 namespace callie::kernels {
 namespace {
 
-std::vector<float> random_floats(size_t n, uint64_t seed, float scale = 1.0f) {
-  SequentialRng rng(seed, Purpose::kTest);
-  std::vector<float> x(n);
-  for (float& value : x) {
-    // A sum of uniforms with a heavy tail now and then, like activations.
-    double sum = -2.0;
-    for (int i = 0; i < 4; ++i) sum += rng.next_double();
-    value = static_cast<float>(sum * (rng.next_below(50) == 0 ? 6.0 : 1.0)) * scale;
-  }
-  return x;
-}
-
-/// A sequence's cache for one layer with `n` written slots; every other byte is set (NaN as a float), so that reading
-/// an unwritten slot shows.
+/// A sequence's cache for one layer with `n` written slots; every other byte is set (NaN as a
+/// float), so that reading an unwritten slot shows.
 struct Cache {
   KvLayout layout;
   std::vector<std::unique_ptr<uint8_t[]>> storage;
@@ -46,7 +33,8 @@ struct Cache {
       pages.push_back(base + (64 - reinterpret_cast<uintptr_t>(base) % 64) % 64);
     }
     const size_t k_row = kv.n_kv_heads * kv.k_head_dim, v_row = kv.n_kv_heads * kv.v_head_dim;
-    const std::vector<float> all_k = random_floats(n * k_row, seed, 1.5f), all_v = random_floats(n * v_row, seed + 1);
+    const std::vector<float> all_k = random_floats(n * k_row, seed, 1.5f),
+                             all_v = random_floats(n * v_row, seed + 1);
     k.resize(n * k_row);
     v.resize(n * v_row);
     for (int64_t i = 0; i < n; ++i) {
@@ -57,9 +45,10 @@ struct Cache {
   }
 };
 
-/// One row in float64. kQ4 keys and values are stored rotated, so the query is rotated and the output rotated back.
-void reference(const AttentionShape& shape, const Cache& cache, const AttentionRow& row, std::vector<double>& out,
-               std::vector<double>& mass) {
+/// One row in float64. kQ4 keys and values are stored rotated, so the query is rotated and the
+/// output rotated back.
+void reference(const AttentionShape& shape, const Cache& cache, const AttentionRow& row,
+               std::vector<double>& out, std::vector<double>& mass) {
   const KvLayout& kv = shape.kv;
   const int group = shape.n_heads / kv.n_kv_heads;
   out.assign(size_t(shape.n_heads) * kv.v_head_dim, 0.0);
@@ -70,7 +59,9 @@ void reference(const AttentionShape& shape, const Cache& cache, const AttentionR
     std::vector<double> s(row.n_keys, -INFINITY);
     double largest = -INFINITY;
     const auto slot_of = [&](int64_t j) {
-      return row.tail_slots != nullptr && j >= row.tail_start ? int64_t{row.tail_slots[j - row.tail_start]} : j;
+      return row.tail_slots != nullptr && j >= row.tail_start
+                 ? int64_t{row.tail_slots[j - row.tail_start]}
+                 : j;
     };
     for (int64_t j = row.first_key; j < row.n_keys; ++j) {
       const float* k = cache.k.data() + (slot_of(j) * kv.n_kv_heads + h / group) * kv.k_head_dim;
@@ -91,7 +82,8 @@ void reference(const AttentionShape& shape, const Cache& cache, const AttentionR
       out[size_t(h) * kv.v_head_dim + d] = scale * sum / total;
     }
     if (kv.v == KvFormat::kQ4) {
-      for (int d = 0; d < kv.v_head_dim; ++d) rotated[d] = static_cast<float>(out[size_t(h) * kv.v_head_dim + d]);
+      for (int d = 0; d < kv.v_head_dim; ++d)
+        rotated[d] = static_cast<float>(out[size_t(h) * kv.v_head_dim + d]);
       hadamard_rotate(rotated.data(), kv.v_head_dim);
       for (int d = 0; d < kv.v_head_dim; ++d) out[size_t(h) * kv.v_head_dim + d] = rotated[d];
     }
@@ -106,11 +98,13 @@ void reference(const AttentionShape& shape, const Cache& cache, const AttentionR
   }
 }
 
-/// Runs all rows with `workers` workers, one after the other (the order of workers must not matter).
+/// Runs all rows with `workers` workers, one after the other (the order of workers must not
+/// matter).
 void run_plan(const AttentionShape& shape, std::span<const AttentionRow> rows, int workers) {
   AttentionPlan plan;
   plan.build(shape, rows, workers);
-  std::vector<float> scratch(AttentionPlan::scratch_floats(shape), NAN), partials(plan.partial_floats(), NAN);
+  std::vector<float> scratch(AttentionPlan::scratch_floats(shape), NAN),
+      partials(plan.partial_floats(), NAN);
   for (int w = workers - 1; w >= 0; --w) plan.run(rows, w, scratch.data(), partials.data());
   if (plan.needs_merge()) {
     for (int w = workers - 1; w >= 0; --w) plan.merge(rows, w, partials.data());
@@ -160,10 +154,18 @@ TEST(Attention, EqualsTheFloat64ReferenceOnEveryTarget) {
     const KeyRange ranges[] = {{0, 4}, {200, 300}, {650, 10000}};
     for (const std::string& target : list_targets()) {
       ASSERT_TRUE(set_target(target));
-      for (const auto& [n_keys, first_key] : std::vector<std::pair<int64_t, int64_t>>{
-               {1, 0}, {2, 0}, {17, 0}, {255, 0}, {256, 0}, {257, 0}, {700, 0}, {700, 188}, {513, 511}, {600, 256}}) {
-        const std::vector<float> q =
-            random_floats(shape.n_heads * shape.kv.k_head_dim, n_keys, 1.0f / std::sqrt(float(c.k_dim)));
+      for (const auto& [n_keys, first_key] : std::vector<std::pair<int64_t, int64_t>>{{1, 0},
+                                                                                      {2, 0},
+                                                                                      {17, 0},
+                                                                                      {255, 0},
+                                                                                      {256, 0},
+                                                                                      {257, 0},
+                                                                                      {700, 0},
+                                                                                      {700, 188},
+                                                                                      {513, 511},
+                                                                                      {600, 256}}) {
+        const std::vector<float> q = random_floats(shape.n_heads * shape.kv.k_head_dim, n_keys,
+                                                   1.0f / std::sqrt(float(c.k_dim)));
         std::vector<float> out(shape.n_heads * shape.kv.v_head_dim), mass(shape.n_heads * 3);
         AttentionRow row{q.data(), out.data(), n_keys, first_key, cache.pages.data()};
         row.mass_ranges = ranges;
@@ -171,12 +173,15 @@ TEST(Attention, EqualsTheFloat64ReferenceOnEveryTarget) {
         run_plan(shape, {&row, 1}, 1);
         std::vector<double> expected, expected_mass;
         reference(shape, cache, row, expected, expected_mass);
-        // A score is a chain of k_dim roundings of terms of at most |q||k|, about 2^-24 sqrt(k_dim) |s| <= 1e-5 here;
-        // it moves a probability by as much, relatively, and exp2 adds 2e-7. Outputs are convex sums of |v| <= 12.
+        // A score is a chain of k_dim roundings of terms of at most |q||k|, about 2^-24 sqrt(k_dim)
+        // |s| <= 1e-5 here; it moves a probability by as much, relatively, and exp2 adds 2e-7.
+        // Outputs are convex sums of |v| <= 12.
         for (size_t i = 0; i < out.size(); ++i) {
-          ASSERT_NEAR(out[i], expected[i], 5e-5) << c.name << " " << target << " keys " << n_keys << " at " << i;
+          ASSERT_NEAR(out[i], expected[i], 5e-5)
+              << c.name << " " << target << " keys " << n_keys << " at " << i;
         }
-        for (size_t i = 0; i < mass.size(); ++i) ASSERT_NEAR(mass[i], expected_mass[i], 2e-5) << c.name;
+        for (size_t i = 0; i < mass.size(); ++i)
+          ASSERT_NEAR(mass[i], expected_mass[i], 2e-5) << c.name;
       }
     }
   }
@@ -188,15 +193,16 @@ TEST(Attention, SameBitsForAnyCompanyWorkersAndInstructionSet) {
   for (const Case& c : kCases) {
     const AttentionShape shape = shape_of(c);
     const Cache cache(shape.kv, kKeys, 11), other(shape.kv, 400, 12);
-    const size_t q_row = shape.n_heads * shape.kv.k_head_dim, out_row = shape.n_heads * shape.kv.v_head_dim;
+    const size_t q_row = shape.n_heads * shape.kv.k_head_dim,
+                 out_row = shape.n_heads * shape.kv.v_head_dim;
     const std::vector<float> q = random_floats((kRows + 1) * q_row, 5, 0.3f);
     std::vector<float> alone(kRows * out_row), together((kRows + 1) * out_row);
     std::vector<AttentionRow> rows;
     for (int64_t r = 0; r < kRows; ++r) {
       // Causal rows at the end of the cache; the later half with a sliding window.
       const int64_t n_keys = kKeys - kRows + r + 1;
-      rows.push_back({q.data() + r * q_row, alone.data() + r * out_row, n_keys, r < kRows / 2 ? 0 : n_keys - 300,
-                      cache.pages.data()});
+      rows.push_back({q.data() + r * q_row, alone.data() + r * out_row, n_keys,
+                      r < kRows / 2 ? 0 : n_keys - 300, cache.pages.data()});
     }
     for (const AttentionRow& row : rows) run_plan(shape, {&row, 1}, 1);
     std::vector<std::string> targets = list_targets();
@@ -209,7 +215,8 @@ TEST(Attention, SameBitsForAnyCompanyWorkersAndInstructionSet) {
           for (int64_t r = 0; r < kRows; r += step) {
             std::vector<AttentionRow> part;
             // Company: a row of another sequence in front.
-            part.push_back({q.data() + kRows * q_row, together.data() + kRows * out_row, 333, 0, other.pages.data()});
+            part.push_back({q.data() + kRows * q_row, together.data() + kRows * out_row, 333, 0,
+                            other.pages.data()});
             for (int64_t i = r; i < std::min(kRows, r + step); ++i) {
               part.push_back(rows[i]);
               part.back().out = together.data() + i * out_row;
@@ -227,10 +234,12 @@ TEST(Attention, SameBitsForAnyCompanyWorkersAndInstructionSet) {
 TEST(Attention, TreeRowsEqualTheSameTokensInARow) {
   for (const Case& c : kCases) {
     const AttentionShape shape = shape_of(c);
-    const size_t q_row = shape.n_heads * shape.kv.k_head_dim, out_row = shape.n_heads * shape.kv.v_head_dim;
+    const size_t q_row = shape.n_heads * shape.kv.k_head_dim,
+                 out_row = shape.n_heads * shape.kv.v_head_dim;
     const int64_t kTail = 250;  // the tail crosses a chunk border
     Cache cache(shape.kv, 300, 3);
-    // The row sees slots 0..249 and then some of 250..299; the same tokens copied in order are the reference.
+    // The row sees slots 0..249 and then some of 250..299; the same tokens copied in order are the
+    // reference.
     const std::vector<int32_t> slots = {251, 254, 259, 260, 270, 271, 272, 299, 255, 253};
     Cache straight(shape.kv, kTail + static_cast<int64_t>(slots.size()), 99);
     for (int64_t j = 0; j < kTail + static_cast<int64_t>(slots.size()); ++j) {
@@ -244,10 +253,12 @@ TEST(Attention, TreeRowsEqualTheSameTokensInARow) {
     std::vector<AttentionRow> tree_rows, flat_rows;
     for (int64_t r = 0; r < 3; ++r) {
       const int64_t n_keys = kTail + static_cast<int64_t>(slots.size()) - 2 + r;
-      tree_rows.push_back({q.data() + r * q_row, tree.data() + r * out_row, n_keys, 0, cache.pages.data()});
+      tree_rows.push_back(
+          {q.data() + r * q_row, tree.data() + r * out_row, n_keys, 0, cache.pages.data()});
       tree_rows.back().tail_start = kTail;
       tree_rows.back().tail_slots = slots.data();
-      flat_rows.push_back({q.data() + r * q_row, flat.data() + r * out_row, n_keys, 0, straight.pages.data()});
+      flat_rows.push_back(
+          {q.data() + r * q_row, flat.data() + r * out_row, n_keys, 0, straight.pages.data()});
     }
     run_plan(shape, tree_rows, 2);
     run_plan(shape, flat_rows, 1);
@@ -280,22 +291,25 @@ TEST(Attention, BidirectionalEqualsTheFloat64Reference) {
       for (const int dim : {32, 64, 20}) {
         const int64_t stride = 3 * dim + 1;
         const std::vector<float> x = random_floats(n * stride, n + dim, 0.5f);
-        std::vector<float> out(n * dim), scratch(attention_bidirectional_scratch_floats(n, dim), NAN);
-        attention_bidirectional({x.data(), x.data() + dim, x.data() + 2 * dim, out.data(), n, dim, stride, stride,
-                                 stride, dim},
+        std::vector<float> out(n * dim),
+            scratch(attention_bidirectional_scratch_floats(n, dim), NAN);
+        attention_bidirectional({x.data(), x.data() + dim, x.data() + 2 * dim, out.data(), n, dim,
+                                 stride, stride, stride, dim},
                                 scratch.data());
         for (int64_t i = 0; i < n; ++i) {
           std::vector<double> p(n), expected(dim);
           double total = 0;
           for (int64_t j = 0; j < n; ++j) {
             double dot = 0;
-            for (int d = 0; d < dim; ++d) dot += double(x[i * stride + d]) * x[j * stride + dim + d];
+            for (int d = 0; d < dim; ++d)
+              dot += double(x[i * stride + d]) * x[j * stride + dim + d];
             total += p[j] = std::exp(dot);
           }
           for (int d = 0; d < dim; ++d) {
             double sum = 0;
             for (int64_t j = 0; j < n; ++j) sum += p[j] * x[j * stride + 2 * dim + d];
-            ASSERT_NEAR(out[i * dim + d], sum / total, 3e-5) << target << " n " << n << " dim " << dim;
+            ASSERT_NEAR(out[i * dim + d], sum / total, 3e-5)
+                << target << " n " << n << " dim " << dim;
           }
         }
       }
