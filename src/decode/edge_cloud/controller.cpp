@@ -1,0 +1,177 @@
+#include "decode/edge_cloud/controller.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace callie::edge_cloud {
+namespace {
+
+constexpr double kMargin = 0.02;      // another plan must be better by this much
+constexpr double kPriorAccept = 0.7;  // acceptance of a token before anything was measured
+
+}  // namespace
+
+Controller::Controller(Mode mode, int max_draft_len, double server_price)
+    : mode_(mode), max_draft_len_(max_draft_len), server_price_(server_price) {}
+
+void Controller::seed(const Costs& costs) {
+  if (costs.draft_step > 0) draft_step_.seed(costs.draft_step);
+  if (!costs.verify.empty()) seed_verify(costs.verify);
+  survive_.assign(costs.survival.empty() ? 0 : costs.survival.size() - 1, Ewma(0.03));
+  for (size_t k = 1; k < costs.survival.size(); ++k) {
+    survive_[k - 1].seed(costs.survival[k - 1] > 0 ? costs.survival[k] / costs.survival[k - 1] : 0);
+  }
+  hint_hit_.seed(costs.hint_hit);
+  guess_hit_.seed(costs.guess_hit);
+  hint_only_.seed(costs.hint_not_guess);
+  hint_at_.seed(costs.hint_at);
+}
+
+void Controller::seed_verify(std::vector<double> verify_s) {
+  verify_.assign(verify_s.size(), Ewma(0.1));
+  for (size_t i = 0; i < verify_s.size(); ++i) verify_[i].seed(verify_s[i]);
+}
+
+void Controller::on_round_trip(double seconds) {
+  seconds = std::max(0.0, seconds);
+  // A jump that stays is a new network: three samples in a row far from the mean replace it.
+  const double mean = trip_.value_or(seconds);
+  if (std::abs(seconds - mean) > 0.3 * mean + 2e-3) {
+    if (++trip_outliers_ >= 3) {
+      trip_.seed(seconds);
+      trip_outliers_ = 0;
+      return;
+    }
+  } else {
+    trip_outliers_ = 0;
+  }
+  trip_.add(seconds);
+}
+
+void Controller::on_round(const RoundReport& r) {
+  ++rounds_;
+  if (r.clean_trip) on_round_trip(r.trip_s);
+  if (static_cast<int>(verify_.size()) < r.width) verify_.resize(r.width, Ewma(0.1));
+  verify_[r.width - 1].add(r.verify_s);
+  // Conditional acceptance per position: what the first rejected position and all before it say.
+  if (static_cast<int>(survive_.size()) < r.draft_len) survive_.resize(r.draft_len, Ewma(0.03));
+  for (int i = 0; i < r.draft_len && i <= r.accepted; ++i) survive_[i].add(i < r.accepted ? 1 : 0);
+  if (r.draft_len > 0) agreement_.add(r.accepted > 0 ? 1 : 0);
+  if (r.guessed) guess_hit_.add(r.guess_hit);
+  if (r.hinted) hint_at_.add(r.hint_at);
+  if (current_.uses_hints()) {
+    hint_hit_.add(r.hinted && r.hint_hit);
+    if (r.guessed) hint_only_.add(r.hinted && r.hint_hit && !r.guess_hit);
+  }
+}
+
+void Controller::on_stream_token(double verify_s, std::optional<bool> expected) {
+  if (verify_.empty()) verify_.resize(1, Ewma(0.1));
+  verify_[0].add(verify_s);
+  if (expected) agreement_.add(*expected ? 1 : 0);
+}
+
+Costs Controller::costs() const {
+  Costs c;
+  c.round_trip = round_trip();
+  c.draft_step = draft_step();
+  // Widths never seen lie on the line through their measured neighbours.
+  const int n = static_cast<int>(verify_.size());
+  c.verify.resize(n);
+  int last = -1;
+  for (int i = 0; i < n; ++i) {
+    if (!verify_[i].count()) continue;
+    const double here = verify_[i].value_or(0);
+    for (int j = last + 1; j < i; ++j) {
+      c.verify[j] = last < 0 ? here : c.verify[last] + (here - c.verify[last]) * (j - last) / (i - last);
+    }
+    c.verify[i] = here;
+    last = i;
+  }
+  c.verify.resize(std::max(last + 1, 0));
+  const double prior = agreement_.value_or(kPriorAccept);
+  c.survival = {1};
+  for (int k = 0; k < std::max<int>(max_draft_len_, static_cast<int>(survive_.size())); ++k) {
+    // A position's own record counts once it has a few entries; the agreement seen while streaming fills in.
+    const int64_t count = k < static_cast<int>(survive_.size()) ? survive_[k].count() : 0;
+    const double before = k > 0 && c.survival[k - 1] > 0 ? c.survival[k] / c.survival[k - 1] : prior;
+    const double own = count ? survive_[k].value_or(before) : before;
+    const double weight = std::min<double>(count, 8) / 8;
+    c.survival.push_back(c.survival.back() * (weight * own + (1 - weight) * before));
+  }
+  c.hint_hit = hints_offered_ ? hint_hit_.value_or(0.4) : 0;
+  c.guess_hit = guess_hit_.value_or(0.5 * c.survive(std::min(4, max_draft_len_)));
+  c.hint_not_guess = hints_offered_ ? hint_only_.value_or(0.1) : 0;
+  c.hint_at = hint_at_.value_or(0.6);
+  return c;
+}
+
+double Controller::score(Mode mode, int draft_len, const Costs& costs) const {
+  const Prediction p = predict(costs, mode, draft_len);
+  return p.seconds_per_token + server_price_ * p.server_seconds_per_token;
+}
+
+Plan Controller::next_plan() {
+  if (mode_ != Mode::kAdaptive) {
+    const bool drafts = mode_ != Mode::kStreaming && mode_ != Mode::kPerCall;
+    return current_ = {mode_, drafts ? std::min(max_draft_len_, cap_) : 0};
+  }
+  const Costs c = costs();
+  Plan best{Mode::kStreaming, 0};
+  double best_score = score(Mode::kStreaming, 0, c);
+  const int limit = std::max(1, std::min(max_draft_len_, cap_));
+  for (int g = 1; g <= limit; ++g) {
+    // The own guess holds for a whole block: scale its rate to this length from the one it was measured at.
+    Costs scaled = c;
+    const int measured = current_.drafts() ? current_.draft_len : std::min(4, limit);
+    const double at = c.survive(measured);
+    if (at > 1e-6) scaled.guess_hit = std::min(c.survive(g), c.guess_hit * c.survive(g) / at);
+    for (Mode mode : {Mode::kOptimistic, Mode::kFull}) {
+      if (mode == Mode::kFull && !hints_offered_) continue;
+      const double s = score(mode, g, scaled);
+      if (s < best_score) {
+        best_score = s;
+        best = {mode, g};
+      }
+    }
+  }
+  ++rounds_in_plan_;
+  if (!chosen_) {
+    current_ = best;
+    chosen_ = true;
+    rounds_in_plan_ = 0;
+  } else if (best.mode != current_.mode || best.draft_len != current_.draft_len) {
+    const bool kind_changes = best.streams() != current_.streams();
+    const double now = score(current_.mode, current_.draft_len, c);
+    // Changing between streams and drafts empties the pipe, so it waits for a trial of ten rounds.
+    const bool allowed = !kind_changes || rounds_in_plan_ >= 10 || rounds_ < 3;
+    if (allowed && best_score < now * (1 - kMargin)) {
+      switches_ += kind_changes;
+      current_ = best;
+      rounds_in_plan_ = 0;
+    }
+  }
+  return current_;
+}
+
+std::string Controller::explain() const {
+  const Costs c = costs();
+  std::string text = fmt::format(
+      "round trip {:.1f} ms, draft step {:.2f} ms, pass {:.1f} ms (1 token) {:.1f} ms ({} tokens), acceptance {:.2f}, "
+      "own guess {:.2f}, hint {:.2f}\n",
+      c.round_trip * 1e3, c.draft_step * 1e3, c.pass(1) * 1e3, c.pass(current_.draft_len + 1) * 1e3,
+      current_.draft_len + 1, c.survive(1), c.guess_hit, c.hint_hit);
+  for (Mode mode : kAllModes) {
+    if (mode == Mode::kAdaptive || ((mode == Mode::kHint || mode == Mode::kFull) && !hints_offered_)) continue;
+    const int g = current_.drafts() ? current_.draft_len : std::min(4, max_draft_len_);
+    const Prediction p = predict(c, mode, g);
+    text += fmt::format("  {:<10} predicted {:7.2f} ms/token, server {:6.2f} ms/token{}\n", mode_name(mode),
+                        p.seconds_per_token * 1e3, p.server_seconds_per_token * 1e3,
+                        mode == current_.mode ? "  <- chosen" : "");
+  }
+  return text;
+}
+
+}  // namespace callie::edge_cloud

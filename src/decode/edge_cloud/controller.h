@@ -1,0 +1,97 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "decode/edge_cloud/clock.h"
+#include "decode/edge_cloud/mode.h"
+#include "decode/edge_cloud/outcome.h"
+#include "decode/edge_cloud/predictor.h"
+
+namespace callie::edge_cloud {
+
+/// A running mean that forgets: the first `1/rate` samples weigh alike.
+class Ewma {
+ public:
+  explicit Ewma(double rate = 0.1) : rate_(rate) {}
+  void add(double x) {
+    ++count_;
+    value_ += (x - value_) * (1.0 / count_ > rate_ ? 1.0 / count_ : rate_);
+  }
+  void seed(double x) {
+    value_ = x;
+    count_ = 1;
+  }
+  double value_or(double fallback) const { return count_ ? value_ : fallback; }
+  int64_t count() const { return count_; }
+
+ private:
+  double rate_, value_ = 0;
+  int64_t count_ = 0;
+};
+
+/// What a round taught.
+struct RoundReport {
+  int draft_len = 0;
+  int accepted = 0;
+  double trip_s = 0;    ///< send to verdict, less queue and pass
+  bool clean_trip = true;  ///< the block was sent to an idle server, so `trip_s` is a round trip
+  double verify_s = 0;
+  int width = 1;
+  bool guessed = false, guess_hit = false;
+  bool hinted = false, hint_hit = false;
+  double hint_at = 0;   ///< share of the pass after which the first hint was ready
+};
+
+/// Measures a session and chooses each round's plan: the mode and draft length with the least predicted time between
+/// tokens plus `server_price` times the server's. Keeps its choice until another is better by a margin.
+class Controller {
+ public:
+  Controller(Mode mode, int max_draft_len, double server_price);
+
+  /// Start values, from a saved calibration or the server's own table. Times in seconds.
+  void seed(const Costs& costs);
+  void seed_verify(std::vector<double> verify_s);
+  void set_hints_offered(bool offered) { hints_offered_ = offered; }
+  void set_max_draft(int tokens) { cap_ = tokens; }
+
+  void on_draft_step(double seconds) { draft_step_.add(seconds); }
+  void on_round_trip(double seconds);
+  void on_round(const RoundReport& report);
+  /// A streamed token: its pass, and whether the draft had expected it (nullopt: it had no guess ready).
+  void on_stream_token(double verify_s, std::optional<bool> expected);
+
+  /// The plan of the next round.
+  Plan next_plan();
+  /// Everything measured, with defaults where nothing was.
+  Costs costs() const;
+  double round_trip() const { return trip_.value_or(0.05); }
+  double draft_step() const { return draft_step_.value_or(0.005); }
+  double hint_hit_rate() const { return hint_hit_.value_or(0.5); }
+  double guess_hit_rate() const { return guess_hit_.value_or(0.5); }
+  int64_t switches() const { return switches_; }
+  /// The decision and the predictions it rests on, one line a mode.
+  std::string explain() const;
+
+ private:
+  double score(Mode mode, int draft_len, const Costs& costs) const;
+
+  const Mode mode_;
+  const int max_draft_len_;
+  const double server_price_;
+  bool hints_offered_ = false;
+  int cap_ = 1 << 20;
+
+  Ewma trip_{0.25}, draft_step_{0.05}, hint_hit_{0.05}, guess_hit_{0.05}, hint_only_{0.05}, hint_at_{0.1};
+  Ewma agreement_{0.03};
+  std::vector<Ewma> verify_, survive_;
+  double last_trip_ = 0;
+  int trip_outliers_ = 0;
+  Plan current_;
+  bool chosen_ = false;
+  int rounds_in_plan_ = 0;
+  int64_t rounds_ = 0;
+  int64_t switches_ = 0;
+};
+
+}  // namespace callie::edge_cloud
