@@ -172,7 +172,7 @@ void Client::on_frame(std::string_view frame, TimeNs arrived) {
 }
 
 void Client::handle(const Opened& m) {
-  if (phase_ != Phase::kOpening) return;
+  if (phase_ != Phase::kOpening || m.length <= committed_.length()) return;
   if (m.length != committed_.length() + 1 || m.hash != HashedTokens::next_hash(committed_.hash(), m.first_token)) {
     return fail(data_loss("from the server: opened.hash differs from the sequence sent"));
   }
@@ -198,7 +198,7 @@ void Client::handle(const Opened& m) {
 }
 
 void Client::handle(const Hint& m) {
-  if (!in_flight_ || m.round != in_flight_->round || !plan_.uses_hints()) return;
+  if (!in_flight_ || m.round != in_flight_->round) return;
   if (m.outcome.accepted > static_cast<int>(in_flight_->ids.size())) return;
   if (hint_ && m.exit <= hint_->exit) return;
   if (!first_hint_) first_hint_ = m.exit;
@@ -362,6 +362,13 @@ void Client::handle(const Error& m) {
     case ErrorCode::kInternal:
       return fail(error(StatusCode::kInternal, "{}", text));
   }
+}
+
+std::string Client::describe() const {
+  constexpr const char* kNames[] = {"idle", "connecting", "opening", "resuming", "running", "done"};
+  return fmt::format("{}, mode {}, {} tokens, {}{}{}", kNames[static_cast<int>(phase_)], mode_name(plan_.mode),
+                     committed_.length() - prompt_length_, in_flight_ ? "block in flight, " : "",
+                     drafting_ ? "drafting, " : "", resume_pending_ ? "resume sent" : "");
 }
 
 std::string Client::check_invariants() const {

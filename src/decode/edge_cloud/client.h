@@ -94,6 +94,8 @@ class Client {
   void trace(std::vector<TraceEvent>* events) { trace_ = events; }
   /// The first broken invariant, or "". For tests.
   std::string check_invariants() const;
+  /// The state in a few words, for logs.
+  std::string describe() const;
 
  private:
   enum class Phase { kIdle, kConnecting, kOpening, kResuming, kRunning, kDone };

@@ -154,7 +154,7 @@ void Client::start_round() {
     drafting_.reset();
     return arm(options_.reply_timeout);
   }
-  timer_ = kNever;
+  if (!resume_pending_) timer_ = kNever;
   if (!drafting_) drafting_ = Block{};
   const int limit = plan_.drafts() ? block_limit(0) : 0;
   if (limit == 0) drafting_->ids.clear();
@@ -249,7 +249,8 @@ void Client::upload(Speculation& s) {
 
 bool Client::speculate() {
   // The hint first, then the own guess (the whole block stands), then the least certain token replaced by the runner-up.
-  if (hint_) {
+  const bool hinted = hint_ && plan_.uses_hints();
+  if (hinted) {
     Speculation& s = speculation_for(hint_->outcome, Source::kHint);
     if (pre_draft(s, controller_.hint_hit_rate())) {
       upload(s);
@@ -272,11 +273,11 @@ bool Client::speculate() {
   }
   Speculation& own = speculation_for({drafted, guess_->token}, Source::kOwn);
   if (pre_draft(own, rate)) {
-    if (!hint_) upload(own);
+    if (!hinted) upload(own);
     return true;
   }
   if (!own.complete) return false;
-  if (!hint_) upload(own);
+  if (!hinted) upload(own);
 
   std::vector<int> order(in_flight_->guesses.size());
   std::iota(order.begin(), order.end(), 0);

@@ -9,6 +9,7 @@ namespace callie::edge_cloud {
 namespace {
 
 constexpr double kMargin = 0.02;      // another plan must be better by this much
+constexpr double kSurviveRate = 0.02;
 constexpr double kPriorAccept = 0.7;  // acceptance of a token before anything was measured
 
 }  // namespace
@@ -19,7 +20,7 @@ Controller::Controller(Mode mode, int max_draft_len, double server_price)
 void Controller::seed(const Costs& costs) {
   if (costs.draft_step > 0) draft_step_.seed(costs.draft_step);
   if (!costs.verify.empty()) seed_verify(costs.verify);
-  survive_.assign(costs.survival.empty() ? 0 : costs.survival.size() - 1, Ewma(0.03));
+  survive_.assign(costs.survival.empty() ? 0 : costs.survival.size() - 1, Ewma(kSurviveRate));
   for (size_t k = 1; k < costs.survival.size(); ++k) {
     survive_[k - 1].seed(costs.survival[k - 1] > 0 ? costs.survival[k] / costs.survival[k - 1] : 0);
   }
@@ -56,12 +57,18 @@ void Controller::on_round(const RoundReport& r) {
   if (static_cast<int>(verify_.size()) < r.width) verify_.resize(r.width, Ewma(0.1));
   verify_[r.width - 1].add(r.verify_s);
   // Conditional acceptance per position: what the first rejected position and all before it say.
-  if (static_cast<int>(survive_.size()) < r.draft_len) survive_.resize(r.draft_len, Ewma(0.03));
-  for (int i = 0; i < r.draft_len && i <= r.accepted; ++i) survive_[i].add(i < r.accepted ? 1 : 0);
-  if (r.draft_len > 0) agreement_.add(r.accepted > 0 ? 1 : 0);
+  // The own guess is the draft's token after its block, so it tells of one position more.
+  const int positions = r.draft_len + (r.guessed ? 1 : 0);
+  if (static_cast<int>(survive_.size()) < positions) survive_.resize(positions, Ewma(kSurviveRate));
+  const auto saw = [&](int position, bool stood) {
+    survive_[position].add(stood);
+    agreement_.add(stood);
+  };
+  for (int i = 0; i < r.draft_len && i <= r.accepted; ++i) saw(i, i < r.accepted);
+  if (r.guessed && r.accepted == r.draft_len) saw(r.draft_len, r.guess_hit);
   if (r.guessed) guess_hit_.add(r.guess_hit);
   if (r.hinted) hint_at_.add(r.hint_at);
-  if (current_.uses_hints()) {
+  if (hints_offered_ && r.draft_len > 0) {
     hint_hit_.add(r.hinted && r.hint_hit);
     if (r.guessed) hint_only_.add(r.hinted && r.hint_hit && !r.guess_hit);
   }
@@ -70,7 +77,9 @@ void Controller::on_round(const RoundReport& r) {
 void Controller::on_stream_token(double verify_s, std::optional<bool> expected) {
   if (verify_.empty()) verify_.resize(1, Ewma(0.1));
   verify_[0].add(verify_s);
-  if (expected) agreement_.add(*expected ? 1 : 0);
+  if (!expected) return;
+  agreement_.add(*expected ? 1 : 0);
+  for (Ewma& position : survive_) position.add(*expected ? 1 : 0);
 }
 
 Costs Controller::costs() const {
@@ -91,19 +100,18 @@ Costs Controller::costs() const {
     last = i;
   }
   c.verify.resize(std::max(last + 1, 0));
-  const double prior = agreement_.value_or(kPriorAccept);
+  const double pooled = agreement_.value_or(kPriorAccept);
   c.survival = {1};
-  for (int k = 0; k < std::max<int>(max_draft_len_, static_cast<int>(survive_.size())); ++k) {
-    // A position's own record counts once it has a few entries; the agreement seen while streaming fills in.
-    const int64_t count = k < static_cast<int>(survive_.size()) ? survive_[k].count() : 0;
-    const double before = k > 0 && c.survival[k - 1] > 0 ? c.survival[k] / c.survival[k - 1] : prior;
-    const double own = count ? survive_[k].value_or(before) : before;
-    const double weight = std::min<double>(count, 8) / 8;
-    c.survival.push_back(c.survival.back() * (weight * own + (1 - weight) * before));
+  for (int k = 0; k < std::max<int>(max_draft_len_ + 1, static_cast<int>(survive_.size())); ++k) {
+    // A position's own record is drawn towards that of all positions, which has more entries.
+    const bool known = k < static_cast<int>(survive_.size());
+    const double weight = known ? std::min<double>(static_cast<double>(survive_[k].count()), 1 / kSurviveRate) : 0;
+    const double own = known ? survive_[k].value_or(pooled) : pooled;
+    c.survival.push_back(c.survival.back() * (weight * own + 20 * pooled) / (weight + 20));
   }
-  c.hint_hit = hints_offered_ ? hint_hit_.value_or(0.4) : 0;
+  c.hint_hit = hints_offered_ ? hint_hit_.value_or(0) : 0;
   c.guess_hit = guess_hit_.value_or(0.5 * c.survive(std::min(4, max_draft_len_)));
-  c.hint_not_guess = hints_offered_ ? hint_only_.value_or(0.1) : 0;
+  c.hint_not_guess = hints_offered_ ? hint_only_.value_or(0) : 0;
   c.hint_at = hint_at_.value_or(0.6);
   return c;
 }
@@ -123,11 +131,10 @@ Plan Controller::next_plan() {
   double best_score = score(Mode::kStreaming, 0, c);
   const int limit = std::max(1, std::min(max_draft_len_, cap_));
   for (int g = 1; g <= limit; ++g) {
-    // The own guess holds for a whole block: scale its rate to this length from the one it was measured at.
+    // The own guess is right when one token more than the block would have stood.
     Costs scaled = c;
-    const int measured = current_.drafts() ? current_.draft_len : std::min(4, limit);
-    const double at = c.survive(measured);
-    if (at > 1e-6) scaled.guess_hit = std::min(c.survive(g), c.guess_hit * c.survive(g) / at);
+    scaled.guess_hit = c.survive(g + 1);
+    scaled.hint_not_guess = std::min(c.hint_not_guess, 1 - scaled.guess_hit);
     for (Mode mode : {Mode::kOptimistic, Mode::kFull}) {
       if (mode == Mode::kFull && !hints_offered_) continue;
       const double s = score(mode, g, scaled);

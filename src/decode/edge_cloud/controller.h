@@ -14,6 +14,8 @@ namespace callie::edge_cloud {
 class Ewma {
  public:
   explicit Ewma(double rate = 0.1) : rate_(rate) {}
+  /// Starts at `prior`, which weighs like `samples` samples.
+  Ewma(double rate, double prior, int64_t samples) : rate_(rate), value_(prior), count_(samples) {}
   void add(double x) {
     ++count_;
     value_ += (x - value_) * (1.0 / count_ > rate_ ? 1.0 / count_ : rate_);
@@ -82,8 +84,8 @@ class Controller {
   bool hints_offered_ = false;
   int cap_ = 1 << 20;
 
-  Ewma trip_{0.25}, draft_step_{0.05}, hint_hit_{0.05}, guess_hit_{0.05}, hint_only_{0.05}, hint_at_{0.1};
-  Ewma agreement_{0.03};
+  Ewma trip_{0.25}, draft_step_{0.05}, guess_hit_{0.05}, hint_at_{0.1};
+  Ewma hint_hit_{0.03, 0.4, 10}, hint_only_{0.02, 0.15, 10}, agreement_{0.01};
   std::vector<Ewma> verify_, survive_;
   double last_trip_ = 0;
   int trip_outliers_ = 0;

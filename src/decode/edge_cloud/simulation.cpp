@@ -289,7 +289,9 @@ Status Simulation::run(TimeNs until) {
     }
   }
   for (const auto& c : clients_) {
-    if (!c->machine->finished()) return error(StatusCode::kInternal, "client {} hangs", c->index);
+    if (!c->machine->finished()) {
+      return error(StatusCode::kInternal, "client {} hangs: {}", c->index, c->machine->describe());
+    }
     if (!c->machine->status().ok()) return c->machine->status();
   }
   return ok_status();
