@@ -33,6 +33,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"eval", {"tasks", "chat", "engine", "models", "nn", "io", "tokenizer", "tensor", "kernels", "sched", "core"}},
     {"plan", {"sched", "report", "core"}},
     {"assertions", {"io", "report", "tensor", "kernels", "core"}},
+    {"capi",
+     {"decode", "chat", "engine", "models", "nn", "io", "tokenizer", "tensor", "kernels", "sched", "core"}},
     {"serve",
      {"decode", "tasks", "chat", "engine", "models", "nn", "io", "tokenizer", "tensor", "kernels", "sched", "report",
       "core"}},

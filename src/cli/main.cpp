@@ -10,6 +10,8 @@ namespace {
 // The order of `callie --help`.
 constexpr AddVerb kVerbs[] = {
     add_plan,
+    add_eval,
+    add_embed,
     add_tokenize,
 };
 

@@ -18,6 +18,8 @@ using Action = std::function<Status()>;
 using AddVerb = void (*)(CLI::App& app, Action& action);
 
 void add_assert(CLI::App& app, Action& action);
+void add_embed(CLI::App& app, Action& action);
+void add_eval(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
 void add_tokenize(CLI::App& app, Action& action);
 

@@ -27,8 +27,8 @@ inline void pause() {
 
 // Waits until `value` differs from `old`: spins, then sleeps.
 template <typename T>
-void wait_for_change(const std::atomic<T>& value, T old) {
-  for (int i = 0; i < kSpins; ++i) {
+void wait_for_change(const std::atomic<T>& value, T old, int spins) {
+  for (int i = 0; i < spins; ++i) {
     if (value.load(std::memory_order_acquire) != old) return;
     pause();
   }
@@ -58,6 +58,13 @@ void pin_current_thread(int index) {
 
 }  // namespace
 
+Barrier::Barrier(int n_threads)
+    // More threads than processors: the one that is waited for cannot run while another spins.
+    : n_threads_(n_threads),
+      spins_(n_threads <= static_cast<int>(allowed_processors().size()) ? kSpins : 0),
+      waiting_(0),
+      phase_(0) {}
+
 void Barrier::arrive_and_wait() {
   const uint32_t phase = phase_.load(std::memory_order_relaxed);
   if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == n_threads_) {
@@ -66,7 +73,7 @@ void Barrier::arrive_and_wait() {
     phase_.notify_all();
     return;
   }
-  wait_for_change(phase_, phase);
+  wait_for_change(phase_, phase, spins_);
 }
 
 struct ThreadPool::State {
@@ -97,7 +104,7 @@ void ThreadPool::worker_loop(int index) {
   if (state_->pin) pin_current_thread(index);
   uint32_t seen = 0;
   while (true) {
-    wait_for_change(state_->generation, seen);
+    wait_for_change(state_->generation, seen, state_->barrier.spins());
     seen = state_->generation.load(std::memory_order_acquire);
     if (state_->stop.load(std::memory_order_relaxed)) return;
     (*state_->body)(Worker{index, n_threads_, &state_->barrier});
@@ -117,7 +124,7 @@ void ThreadPool::run(const std::function<void(const Worker&)>& body) {
   state_->generation.notify_all();
   body(Worker{0, n_threads_, &state_->barrier});
   for (int left; (left = state_->running.load(std::memory_order_acquire)) != 0;) {
-    wait_for_change(state_->running, left);
+    wait_for_change(state_->running, left, state_->barrier.spins());
   }
   state_->body = nullptr;
 }

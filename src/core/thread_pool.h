@@ -12,13 +12,17 @@ namespace callie {
 /// A sense-reversing barrier that spins briefly and then sleeps on the kernel's futex.
 class Barrier {
  public:
-  explicit Barrier(int n_threads) : n_threads_(n_threads), waiting_(0), phase_(0) {}
+  explicit Barrier(int n_threads);
 
   /// Blocks until all threads have arrived. Writes before it are visible to every thread after it.
   void arrive_and_wait();
 
+  /// Polls before a waiting thread sleeps.
+  int spins() const { return spins_; }
+
  private:
   const int n_threads_;
+  const int spins_;
   alignas(64) std::atomic<int> waiting_;
   alignas(64) std::atomic<uint32_t> phase_;
 };

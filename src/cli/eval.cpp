@@ -1,0 +1,77 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+
+#include "cli/model_options.h"
+#include "cli/verbs.h"
+#include "core/atomic_file.h"
+#include "core/interrupt.h"
+#include "core/json.h"
+#include "core/progress.h"
+#include "eval/perplexity.h"
+
+namespace callie::cli {
+namespace {
+
+struct PplOptions {
+  ModelOptions model;
+  ContextOptions context;
+  std::string file;
+  int64_t max_tokens = 0;
+  bool json = false;
+};
+
+Status eval_ppl(PplOptions options) {
+  install_interrupt_handler();
+  if (options.context.ctx == 0) options.context.ctx = 512;
+  CALLIE_ASSIGN_OR_RETURN(const std::string text, read_text_file(options.file));
+  ThreadPool pool(options.model.thread_count());
+  Context context{&pool};
+  CALLIE_ASSIGN_OR_RETURN(const auto model, load_model(options.model, context));
+  CALLIE_ASSIGN_OR_RETURN(const SessionOptions session_options, options.context.session_options());
+  CALLIE_ASSIGN_OR_RETURN(const auto session, Session::create(model, session_options, pool));
+  const auto tokens = model->tokenizer().encode(text, {.add_special = true, .lossy = true});
+  if (!tokens.ok()) return tokens.status().with_context(options.file);
+
+  eval::PerplexityOptions ppl_options;
+  ppl_options.context = options.context.ctx;
+  ppl_options.max_tokens = options.max_tokens;
+  Progress progress("ppl", static_cast<int64_t>(tokens->size()) / ppl_options.context, "windows");
+  auto result = eval::perplexity(*session, *tokens, ppl_options, [&](int64_t done, int64_t) { progress.update(done); });
+  if (!result.ok()) return result.status().with_context(options.file);
+  progress.finish();
+  if (options.json) {
+    std::cout << Json{{"ppl", result->ppl},
+                      {"nll", result->nll},
+                      {"stderr", result->stderr_},
+                      {"tokens", result->tokens},
+                      {"windows", result->windows},
+                      {"ctx", ppl_options.context}}
+                     .dump()
+              << "\n";
+  } else {
+    std::printf("perplexity %.4f ± %.4f over %ld tokens (context %ld)\n", result->ppl, result->stderr_,
+                static_cast<long>(result->tokens), static_cast<long>(ppl_options.context));
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, Action& action) {
+  CLI::App* verb = app.add_subcommand("eval", "measure a model's quality");
+  verb->require_subcommand(1);
+  CLI::App* ppl = verb->add_subcommand("ppl", "perplexity of a text, comparable with llama.cpp's");
+  auto options = std::make_shared<PplOptions>();
+  options->model.add_to(*ppl);
+  options->context.add_to(*ppl);
+  ppl->add_option("--file", options->file, "text file")->required();
+  ppl->add_option("--max-tokens", options->max_tokens, "tokens of the text used at most (0 = all)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  ppl->add_flag("--json", options->json, "one JSON object instead of text");
+  ppl->footer("Example: callie eval ppl smollm2-135m --file wikitext-2-test.txt --max-tokens 51200");
+  ppl->final_callback([options, &action] { action = [options] { return eval_ppl(*options); }; });
+}
+
+}  // namespace callie::cli

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/status.h"
+#include "nn/forward_batch.h"
+
+namespace callie {
+
+/// Storage of keys and values addressed by block id: one block holds `page_tokens` tokens of every layer. Who owns
+/// which block is sched::BlockPool's business.
+class KvCache {
+ public:
+  /// Errors: kResourceExhausted when the memory cannot be had.
+  static StatusOr<KvCache> create(const kernels::KvLayout& layout, int64_t n_layers, int32_t n_blocks);
+
+  KvCache() = default;
+  KvCache(KvCache&& other) noexcept;
+  KvCache& operator=(KvCache&& other) noexcept;
+  ~KvCache();
+
+  const nn::KvStorage& storage() const { return storage_; }
+  int32_t n_blocks() const { return n_blocks_; }
+  int64_t bytes() const { return bytes_; }
+  int64_t block_bytes() const { return storage_.block_stride; }
+
+  /// Copies the contents of a block (copy-on-write).
+  void copy_block(int32_t from, int32_t to);
+  /// Moves the keys and values of one slot of a sequence to another, in every layer (the accepted path of a tree).
+  void copy_slot(std::span<const int32_t> blocks, int32_t from_slot, int32_t to_slot);
+
+  /// Bytes of one block of a layout over all layers.
+  static int64_t block_bytes(const kernels::KvLayout& layout, int64_t n_layers);
+
+ private:
+  nn::KvStorage storage_;
+  int64_t n_layers_ = 0;
+  int32_t n_blocks_ = 0;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace callie

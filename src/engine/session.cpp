@@ -1,0 +1,92 @@
+#include "engine/session.h"
+
+#include <algorithm>
+
+namespace callie {
+namespace {
+
+constexpr int64_t kDefaultContext = 4096;
+constexpr int kPageTokens = 64;
+
+sched::BlockPoolOptions pool_options(const KvCache& cache) {
+  sched::BlockPoolOptions options;
+  options.n_blocks = cache.n_blocks();
+  options.block_size = cache.storage().layout.page_tokens;
+  options.prefix_cache = false;
+  options.verify_tokens = false;
+  return options;
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options,
+                                                   ThreadPool& pool) {
+  const nn::DecoderSpec& spec = model->spec();
+  if (options.context < 0) return invalid_argument("--ctx: {} is not a number of tokens", options.context);
+  int64_t context = options.context > 0 ? options.context : std::min(spec.context, kDefaultContext);
+  const auto head_dim = static_cast<int>(spec.head_dim);
+  CALLIE_ASSIGN_OR_RETURN(const kernels::KvLayout layout,
+                          kernels::make_kv_layout(options.kv_format, options.kv_format, kPageTokens,
+                                                  static_cast<int>(spec.n_kv_heads), head_dim, head_dim));
+  const auto n_layers = static_cast<int64_t>(spec.layers.size());
+  int64_t n_blocks = (context + layout.page_tokens - 1) / layout.page_tokens;
+  if (options.kv_memory > 0) {
+    const int64_t affordable = options.kv_memory / KvCache::block_bytes(layout, n_layers);
+    if (affordable < 1) {
+      return resource_exhausted("--kv-memory: {} bytes do not hold one block of {} tokens ({} bytes)", options.kv_memory,
+                                layout.page_tokens, KvCache::block_bytes(layout, n_layers));
+    }
+    if (affordable < n_blocks) {
+      n_blocks = affordable;
+      context = n_blocks * layout.page_tokens;
+    }
+  }
+  CALLIE_ASSIGN_OR_RETURN(KvCache cache, KvCache::create(layout, n_layers, static_cast<int32_t>(n_blocks)));
+  return std::unique_ptr<Session>(new Session(std::move(model), options, context, std::move(cache), pool));
+}
+
+Session::Session(std::shared_ptr<const Model> model, const SessionOptions& options, int64_t context, KvCache cache,
+                 ThreadPool& pool)
+    : context_(context),
+      cache_(std::move(cache)),
+      block_pool_(pool_options(cache_)),
+      runner_(std::move(model), std::min(options.max_rows, context), options.precision, pool) {}
+
+StatusOr<std::span<const float>> Session::append(std::span<const int32_t> tokens, Logits logits, const nn::Taps* taps) {
+  if (tokens.empty()) return invalid_argument("no tokens to append");
+  const int64_t n = static_cast<int64_t>(tokens.size());
+  if (size() + n > context_) {
+    return resource_exhausted("context full: {} tokens do not fit into {} (--ctx)", size() + n, context_);
+  }
+  if (logits == Logits::kAll && n > runner_.max_rows()) {
+    return invalid_argument("{} rows of logits asked for, at most {}", n, runner_.max_rows());
+  }
+  while (block_pool_.blocks_for(size() + n) > static_cast<int32_t>(blocks_.size())) {
+    blocks_.push_back(block_pool_.allocate());
+  }
+  std::span<const float> result;
+  for (int64_t done = 0; done < n; done += static_cast<int64_t>(rows_.size())) {
+    const int64_t part = std::min(n - done, runner_.max_rows());
+    rows_.assign(part, {});
+    for (int64_t i = 0; i < part; ++i) {
+      nn::ForwardRow& row = rows_[i];
+      row.token = tokens[done + i];
+      row.position = row.rope_position = row.slot = static_cast<int32_t>(size() + i);
+      row.wants_logits = logits == Logits::kAll || (logits == Logits::kLast && done + i == n - 1);
+    }
+    const nn::SequencePages pages{blocks_};
+    result = runner_.forward({rows_, {&pages, 1}, cache_.storage()}, taps);
+    tokens_.insert(tokens_.end(), tokens.begin() + done, tokens.begin() + done + part);
+  }
+  return result;
+}
+
+void Session::truncate(int64_t length) {
+  tokens_.resize(length);
+  while (block_pool_.blocks_for(length) < static_cast<int32_t>(blocks_.size())) {
+    block_pool_.release(blocks_.back());
+    blocks_.pop_back();
+  }
+}
+
+}  // namespace callie

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "kernels/quantize_rows.h"
+#include "tensor/packed_matrix.h"
+
+namespace callie::nn {
+
+/// How matrix products are computed: with activations quantized for integer dots, or in f32 over the exactly decoded
+/// weights (the oracle).
+enum class Precision { kDefault, kF32 };
+
+/// y = W x + b, where W is one or more matrices with the same input stacked by rows. Several matrices in one Linear
+/// cost one meeting of the threads.
+struct Linear {
+  std::vector<tensor::PackedMatrix> parts;
+  std::vector<float> bias;  ///< [rows()] or empty
+
+  bool empty() const { return parts.empty(); }
+  int64_t rows() const;
+  int64_t cols() const { return parts.empty() ? 0 : parts.front().cols(); }
+  int64_t bytes() const;
+  /// Some part wants f32 activations in this precision.
+  bool reads_f32(Precision precision) const;
+  /// Some part wants quantized activations in this precision.
+  bool reads_quantized(Precision precision) const;
+};
+
+/// The input of linears: f32 rows, and the same rows quantized when any reader wants that.
+struct LinearInput {
+  const float* rows = nullptr;  ///< [m, cols]
+  int64_t stride = 0;           ///< floats between rows
+  const kernels::QuantizedRows* quantized = nullptr;
+};
+
+/// This worker's share of y[m, rows()] = W x + b (`y_stride` floats between rows). The split is by panels of rows,
+/// never inside a sum. Reader of y: after worker.sync().
+void linear_forward(const Worker& worker, const Linear& linear, const LinearInput& x, int64_t m, Precision precision,
+                    float* y, int64_t y_stride);
+
+}  // namespace callie::nn

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "engine/model.h"
+#include "engine/session.h"
+
+namespace callie::test {
+
+inline std::string golden_path(const std::string& name) {
+  return std::string(CALLIE_SOURCE_DIR) + "/tests/golden/" + name;
+}
+
+/// The file of a catalogue model where CALLIE_MODELS or the user's cache has it, else empty.
+inline std::string real_model(const std::string& name) {
+  const char* folder = std::getenv("CALLIE_MODELS");
+  const char* home = std::getenv("HOME");
+  for (const std::string& candidate :
+       {folder ? std::string(folder) + "/" + name + ".gguf" : std::string(),
+        home ? std::string(home) + "/.cache/callie/models/" + name + ".gguf" : std::string()}) {
+    if (!candidate.empty() && std::filesystem::exists(candidate)) return candidate;
+  }
+  return "";
+}
+
+inline std::shared_ptr<const Model> load_or_fail(const std::string& path, ThreadPool& pool) {
+  Context context{&pool};
+  LoadOptions options;
+  options.packed_cache = false;
+  auto model = Model::load(path, options, context);
+  EXPECT_TRUE(model.ok()) << model.status().message();
+  return model.ok() ? *model : nullptr;
+}
+
+inline std::unique_ptr<Session> session_or_fail(std::shared_ptr<const Model> model, ThreadPool& pool,
+                                                SessionOptions options = {}) {
+  auto session = Session::create(std::move(model), options, pool);
+  EXPECT_TRUE(session.ok()) << session.status().message();
+  return session.ok() ? std::move(*session) : nullptr;
+}
+
+}  // namespace callie::test
