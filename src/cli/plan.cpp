@@ -2,11 +2,17 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "cli/verbs.h"
+#include "core/atomic_file.h"
 #include "core/json.h"
+#include "plan/config/config.h"
+#include "plan/output/files.h"
+#include "plan/output/summary.h"
 #include "plan/replay/replay.h"
+#include "plan/sim/simulator.h"
 
 namespace callie::cli {
 namespace {
@@ -89,12 +95,79 @@ Status run_calibrate(const ReplayArguments& a) {
   return ok_status();
 }
 
+struct RunArguments {
+  std::string config, output;
+  std::vector<std::string> set;
+  bool json = false, explain = false, perfetto = false, step = false;
+};
+
+StatusOr<std::vector<plan::Override>> parse_overrides(const std::vector<std::string>& set) {
+  std::vector<plan::Override> out;
+  for (const std::string& text : set) {
+    const size_t at = text.find('=');
+    if (at == std::string::npos || at == 0) {
+      return Status(StatusCode::kUsage, fmt::format("--set {}: not KEY=VALUE", text));
+    }
+    out.emplace_back(text.substr(0, at), text.substr(at + 1));
+  }
+  return out;
+}
+
+Status write_text(const std::string& path, const std::string& text) {
+  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
+  CALLIE_RETURN_IF_ERROR(file.write(text));
+  return file.commit();
+}
+
+Status run_config(const RunArguments& a) {
+  plan::ConfigLoader loader;
+  CALLIE_ASSIGN_OR_RETURN(const auto overrides, parse_overrides(a.set));
+  CALLIE_ASSIGN_OR_RETURN(plan::Config config, loader.load(a.config, overrides));
+  const bool files = !a.output.empty();
+  config.spec.per_request = files;
+  config.spec.trace_steps = a.perfetto;
+  if (a.step) config.spec.fast_forward = false;
+  if (files && config.spec.sample_period == 0) config.spec.sample_period = plan::from_seconds(1);
+  CALLIE_ASSIGN_OR_RETURN(const plan::SimResult result, plan::simulate(config.spec));
+  const Json summary = plan::summary_json(config, result);
+  if (files) {
+    std::error_code problem;
+    std::filesystem::create_directories(a.output, problem);
+    if (problem) return invalid_argument("{}: cannot be created", a.output);
+    CALLIE_RETURN_IF_ERROR(plan::write_requests_csv(a.output + "/requests.csv", result));
+    CALLIE_RETURN_IF_ERROR(plan::write_requests_parquet(a.output + "/requests.parquet", result));
+    CALLIE_RETURN_IF_ERROR(plan::write_timeseries_csv(a.output + "/timeseries.csv", result));
+    CALLIE_RETURN_IF_ERROR(write_text(a.output + "/summary.json", summary.dump(2) + "\n"));
+    if (a.perfetto) CALLIE_RETURN_IF_ERROR(plan::write_perfetto(a.output + "/trace.json", config, result));
+  }
+  if (a.json) {
+    std::printf("%s\n", summary.dump(2).c_str());
+  } else {
+    if (a.explain) std::printf("%s\n", plan::explain_text(config, result).c_str());
+    std::printf("%s", plan::summary_text(config, result).c_str());
+    if (files) std::printf("written to %s\n", a.output.c_str());
+  }
+  return ok_status();
+}
+
 }  // namespace
 
 void add_plan(CLI::App& app, Action& action) {
   CLI::App* plan = app.add_subcommand("plan", "Simulate and size LLM serving, in agreement with real engines");
   plan->require_subcommand(1);
   plan->footer("Example: callie plan run examples/plan/chat.yaml");
+
+  auto run = std::make_shared<RunArguments>();
+  CLI::App* u = plan->add_subcommand("run", "Simulate one configuration");
+  u->add_option("CONFIG", run->config, "YAML file")->required();
+  u->add_option("--set", run->set, "Change a value first: dec.count=4, workload.scale=2");
+  u->add_option("-o,--output", run->output, "Folder for requests.csv, requests.parquet, timeseries.csv, summary.json");
+  u->add_flag("--json", run->json, "Print one JSON object");
+  u->add_flag("--explain", run->explain, "Print blocks, weights, load and bottleneck");
+  u->add_flag("--perfetto", run->perfetto, "Write OUTPUT/trace.json for ui.perfetto.dev; steps are not merged");
+  u->add_flag("--step", run->step, "Take every step by itself; the result is the same, byte for byte");
+  u->footer("Example: callie plan run examples/plan/chat.yaml --explain");
+  u->final_callback([run, &action] { action = [run] { return run_config(*run); }; });
 
   auto replay = std::make_shared<ReplayArguments>();
   CLI::App* r = plan->add_subcommand("replay", "Simulate a recorded run of a real engine and compare");

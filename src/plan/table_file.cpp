@@ -40,12 +40,17 @@ StatusOr<std::string> read_maybe_gzip(const std::string& path) {
 }
 
 StatusOr<TableFile> TableFile::open(const std::string& path) {
+  CALLIE_ASSIGN_OR_RETURN(std::string text, read_maybe_gzip(path));
+  return parse(std::move(text), path);
+}
+
+StatusOr<TableFile> TableFile::parse(std::string text, const std::string& name) {
   TableFile table;
-  table.path_ = path;
-  CALLIE_ASSIGN_OR_RETURN(table.text_, read_maybe_gzip(path));
+  table.path_ = name;
+  table.text_ = std::make_shared<const std::string>(std::move(text));
   std::string_view line;
-  if (table.text_.starts_with("\xEF\xBB\xBF")) table.position_ = 3;
-  if (!table.read_line(line) || trim(line).empty()) return data_loss("{}:1: no header line", path);
+  if (table.text_->starts_with("\xEF\xBB\xBF")) table.position_ = 3;
+  if (!table.read_line(line) || trim(line).empty()) return data_loss("{}:1: no header line", name);
   std::vector<std::string_view> cells;
   CALLIE_RETURN_IF_ERROR(table.split(line, cells));
   for (std::string_view cell : cells) table.columns_.emplace_back(cell);
@@ -53,10 +58,10 @@ StatusOr<TableFile> TableFile::open(const std::string& path) {
 }
 
 bool TableFile::read_line(std::string_view& line) {
-  if (position_ >= text_.size()) return false;
-  size_t end = text_.find('\n', position_);
-  if (end == std::string::npos) end = text_.size();
-  line = std::string_view(text_).substr(position_, end - position_);
+  if (position_ >= text_->size()) return false;
+  size_t end = text_->find('\n', position_);
+  if (end == std::string::npos) end = text_->size();
+  line = std::string_view(*text_).substr(position_, end - position_);
   position_ = end + 1;
   ++line_;
   return true;

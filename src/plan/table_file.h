@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,9 @@ class TableFile {
  public:
   /// Errors: kNotFound, kDataLoss (empty file, broken gzip, larger than 1 GiB).
   static StatusOr<TableFile> open(const std::string& path);
+
+  /// The same over text in memory; `name` stands in errors.
+  static StatusOr<TableFile> parse(std::string text, const std::string& name);
 
   /// Index of a header column. Errors: kDataLoss naming the column.
   StatusOr<int> column(std::string_view name) const;
@@ -37,7 +41,8 @@ class TableFile {
   Status bad_cell(int column, std::string_view why) const;
 
  private:
-  std::string path_, text_;
+  std::string path_;
+  std::shared_ptr<const std::string> text_;  // cells_ point into it
   std::vector<std::string> columns_;
   std::vector<std::string_view> cells_;
   size_t position_ = 0;

@@ -55,6 +55,7 @@ class CallieEngine : public Engine {
   bool plan(Ns now, BatchView& view, Ns& wake) override {
     (void)wake;
     view = BatchView{};
+  view.window = options_.window;
     const sched::StepPlan& plan = scheduler_.plan(to_seconds(now));
     plan_ = &plan;
     for (const sched::Handle handle : plan.admitted) {

@@ -31,6 +31,7 @@ struct EngineOptions {
   double draft_acceptance = 0;  ///< probability that one more draft token is accepted
   double aging_s = 10;          ///< callie: priority levels gained while waiting
   uint64_t seed = 0;
+  int32_t window = 0;           ///< the model's sliding window, for the batch's sums
   int32_t blocks = 0;
   int32_t block_size = 16;
   bool prefix_cache = true;

@@ -276,6 +276,7 @@ void PagedEngine::admit_ready() {
 
 bool PagedEngine::plan(Ns now, BatchView& view, Ns& wake) {
   view = BatchView{};
+  view.window = options_.window;
   view_ = &view;
   current_ = &rows_[(first_ + in_flight_) & 1];
   current_->clear();
