@@ -59,7 +59,7 @@ int32_t PagedEngine::new_slot(const EngineRequest& request) {
   s.prompt = request.prompt;
   s.target = request.output;
   s.max_tokens = request.max_tokens;
-  s.computed = s.generated = s.emitted = s.in_flight = s.published = s.reserved_tokens = 0;
+  s.computed = s.generated = s.emitted = s.in_flight = s.published = s.capacity = 0;
   s.loaded = request.loaded;
   s.priority = request.priority;
   s.hold = request.hold;
@@ -67,6 +67,7 @@ int32_t PagedEngine::new_slot(const EngineRequest& request) {
   s.arrival = request.arrival;
   s.deadline = request.deadline;
   s.hashes = request.hashes;
+  s.shares = options_.prefix_cache && !request.hashes.empty();
   s.blocks.clear();
   if (slot_of_.size() <= request.id) slot_of_.resize(std::max<size_t>(request.id + 1, slot_of_.size() * 2), -1);
   slot_of_[request.id] = slot;
@@ -115,12 +116,12 @@ sched::BlockHash PagedEngine::block_hash(const EngineSequence& s, int32_t index)
   return mix((owner + 1) * 0x9E3779B97F4A7C15u + static_cast<uint64_t>(index)) | 1;
 }
 
-bool PagedEngine::grow(EngineSequence& s, int32_t tokens) {
+bool PagedEngine::take_blocks(EngineSequence& s, int32_t tokens) {
   const int32_t want = pool_.blocks_for(tokens);
   const int32_t have = static_cast<int32_t>(s.blocks.size());
-  if (want <= have) return true;
   if (want - have > pool_.available()) return false;
   for (int32_t i = have; i < want; ++i) s.blocks.push_back(pool_.allocate());
+  s.capacity = want * options_.block_size;
   return true;
 }
 
@@ -159,6 +160,7 @@ void PagedEngine::attach_prefix(EngineSequence& s) {
     ++s.published;
     s.computed += options_.block_size;
   }
+  s.capacity = static_cast<int32_t>(s.blocks.size()) * options_.block_size;
 }
 
 void PagedEngine::publish_full(EngineSequence& s, int32_t upto_blocks) {
@@ -175,7 +177,7 @@ void PagedEngine::release_blocks(EngineSequence& s) {
   }
   for (size_t i = s.blocks.size(); i-- > 0;) pool_.release(s.blocks[i]);
   s.blocks.clear();
-  s.published = 0;
+  s.published = s.capacity = 0;
 }
 
 void PagedEngine::preempt_tail() {
@@ -188,7 +190,7 @@ void PagedEngine::preempt_tail() {
     s.swapped = true;
     for (size_t i = s.blocks.size(); i-- > 0;) pool_.release(s.blocks[i]);
     s.blocks.clear();
-    s.published = 0;
+    s.published = s.capacity = 0;
   } else {
     release_blocks(s);
     s.computed = 0;
@@ -217,6 +219,10 @@ void PagedEngine::add_row(int32_t slot, int32_t n) {
 bool PagedEngine::add_decode_row(size_t position, int32_t& budget) {
   const int32_t slot = running_[position];
   EngineSequence& s = slots_[slot];
+  if (options_.draft_tokens == 0 && decode_one(slot, s)) {
+    --budget;
+    return true;
+  }
   const int32_t drafts = options_.draft_tokens > 0
                              ? std::min({options_.draft_tokens, budget - 1, s.target - s.generated - 1})
                              : 0;
@@ -292,12 +298,11 @@ void PagedEngine::commit(Ns now) {
   first_ ^= 1;
   --in_flight_;
   bool ended = false;
-  const bool shares = options_.prefix_cache;
   for (const Row& row : rows) {
     EngineSequence& s = slots_[row.slot];
     if (s.state == State::kUnused) continue;
     --s.in_flight;
-    if (shares && !s.hashes.empty() && s.state == State::kRunning) {
+    if (s.shares && s.state == State::kRunning) {
       publish_full(s, std::min<int32_t>({s.computed / options_.block_size, static_cast<int32_t>(s.hashes.size()),
                                          static_cast<int32_t>(s.blocks.size())}));
     }
@@ -396,10 +401,12 @@ bool PagedEngine::fork(uint32_t id, const EngineRequest& branch, Ns now) {
   const int32_t shared = std::min<int32_t>(branch.prompt / options_.block_size, static_cast<int32_t>(parent.blocks.size()));
   s.prompt_serial = parent.prompt_serial;
   s.hashes = parent.hashes;
+  s.shares = parent.shares;
   for (int32_t i = 0; i < shared; ++i) {
     pool_.retain(parent.blocks[i]);
     s.blocks.push_back(parent.blocks[i]);
   }
+  s.capacity = shared * options_.block_size;
   s.published = std::min(shared, parent.published);
   if (!grow(s, branch.prompt)) {  // no room for the tail: start over later
     release_blocks(s);

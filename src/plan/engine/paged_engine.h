@@ -6,26 +6,27 @@
 
 namespace callie::plan {
 
-/// A request inside an engine.
+/// A request inside an engine. What every step reads stands first, in one cache line.
 struct EngineSequence {
-  uint32_t id = 0;
-  uint64_t serial = 0;
-  uint64_t prompt_serial = 0;  ///< whose prompt this is: branches share their parent's
-  int32_t prompt = 0;
-  int32_t target = 0;     ///< output tokens to produce
-  int32_t max_tokens = 0;
-  int32_t computed = 0;   ///< tokens in the cache, the steps in flight included
-  int32_t generated = 0;  ///< output tokens, the steps in flight included
-  int32_t emitted = 0;    ///< output tokens of finished steps
-  int32_t in_flight = 0;  ///< steps in flight that compute it
-  int32_t priority = 0;
-  int32_t published = 0;  ///< leading blocks that are findable
-  int32_t loaded = 0;
-  int32_t reserved_tokens = 0;  ///< orca: tokens reserved at admission
   enum class State : uint8_t { kUnused, kWaiting, kRunning, kHeld, kReserved, kReady } state = State::kUnused;
   bool hold = false;
   bool swapped = false;
   bool admitted_once = false;
+  bool shares = false;    ///< its prompt has hashes that others may know
+  int32_t prompt = 0;
+  int32_t target = 0;     ///< output tokens to produce
+  int32_t computed = 0;   ///< tokens in the cache, the steps in flight included
+  int32_t generated = 0;  ///< output tokens, the steps in flight included
+  int32_t emitted = 0;    ///< output tokens of finished steps
+  int32_t in_flight = 0;  ///< steps in flight that compute it
+  int32_t capacity = 0;   ///< tokens that its blocks hold
+  uint32_t id = 0;
+  int32_t published = 0;  ///< leading blocks that are findable
+  int32_t max_tokens = 0;
+  int32_t priority = 0;
+  int32_t loaded = 0;
+  uint64_t serial = 0;
+  uint64_t prompt_serial = 0;  ///< whose prompt this is: branches share their parent's
   Ns arrival = 0;
   Ns deadline = kNever;
   double rank = 0;  ///< waiting order under Order != kFcfs; smaller first
@@ -75,7 +76,7 @@ class PagedEngine : public Engine {
 
   EngineSequence& seq(int32_t slot) { return slots_[slot]; }
   /// Blocks for `tokens` tokens of a sequence; false (and nothing changed) when they are not available.
-  bool grow(EngineSequence& s, int32_t tokens);
+  bool grow(EngineSequence& s, int32_t tokens) { return tokens <= s.capacity || take_blocks(s, tokens); }
   /// Attaches the longest prefix found in the cache, at most known() - 1 tokens. Returns the blocks found.
   void attach_prefix(EngineSequence& s);
   /// Blocks that finding the prefix would take out of the pool, and the tokens found; no change.
@@ -88,6 +89,16 @@ class PagedEngine : public Engine {
   /// One decode row (with drafts, when asked), growing its blocks, preempting from the tail; false when the sequence
   /// itself was preempted. `position` is its index in running_.
   bool add_decode_row(size_t position, int32_t& budget);
+  /// The common case of add_decode_row(): one token, no draft; false when it needs a block and there is none.
+  bool decode_one(int32_t slot, EngineSequence& s) {
+    if (s.computed >= s.capacity && !take_blocks(s, s.computed + 1)) return false;
+    view_->add_decode(1, s.computed++);
+    ++view_->samples;
+    ++s.generated;
+    ++s.in_flight;
+    current_->push_back({slot, 1, true, true});
+    return true;
+  }
   /// Moves the front of the waiting queue to the running ones.
   void admit_front(Ns now);
   void push_waiting(int32_t slot, bool front);
@@ -111,6 +122,7 @@ class PagedEngine : public Engine {
   int64_t preemptions_ = 0;
 
  private:
+  bool take_blocks(EngineSequence& s, int32_t tokens);
   int32_t new_slot(const EngineRequest& request);
   void free_slot(int32_t slot);
   void release_blocks(EngineSequence& s);

@@ -22,12 +22,17 @@ class Vllm1 : public PagedEngine {
     (void)wake;
     int32_t budget = options_.token_budget;
     const int64_t before = preemptions_;
+    const bool plain = options_.draft_tokens == 0;
     for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
       const int32_t slot = running_[i];
       EngineSequence& s = seq(slot);
       if (s.generated >= s.target) continue;  // its last token is in flight
       const int32_t pending = s.known() - s.computed;
       if (pending == 1 && s.generated > 0) {
+        if (plain && decode_one(slot, s)) {
+          --budget;
+          continue;
+        }
         if (!add_decode_row(i, budget)) break;
         continue;
       }

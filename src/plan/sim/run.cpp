@@ -390,9 +390,13 @@ void Run::sample() {
       row.running += load.running;
       row.blocks_used += engine->pool().used();
     }
-    row.power_w = c.active ? step_power(spec_.groups[c.group], spec_.power, c.busy ? &c.views[0] : nullptr,
-                                        c.busy ? c.end - c.start : 1)
-                           : 0;
+    row.power_w = 0;
+    if (c.active) {
+      BatchView view = c.views[0];
+      if (c.merged > 1) view.decode_context = c.context;
+      const Ns time = c.merged > 1 ? elapsed(c, 1) : c.end - c.start;
+      row.power_w = step_power(spec_.groups[c.group], spec_.power, c.busy ? &view : nullptr, time);
+    }
     result_.samples.push_back(row);
   }
 }
