@@ -117,6 +117,7 @@ bool Workload::next(RequestSpec& out) {
   const int64_t i = index_++;
   out = RequestSpec{};
   out.serial = static_cast<uint64_t>(i);
+  out.max_tokens = 0;  // not said so far
   const uint64_t seed = spec_.seed;
   switch (spec_.arrivals.kind) {
     case ArrivalSpec::Kind::kTrace: {
