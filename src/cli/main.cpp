@@ -11,6 +11,7 @@ namespace {
 constexpr AddVerb kVerbs[] = {
     add_plan,
     add_eval,
+    add_bench,
     add_embed,
     add_tokenize,
 };

@@ -18,6 +18,7 @@ using Action = std::function<Status()>;
 using AddVerb = void (*)(CLI::App& app, Action& action);
 
 void add_assert(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
 void add_embed(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
