@@ -28,8 +28,9 @@ class GrammarCompiler {
   /// Errors: kInvalidArgument with the place in `source`, or naming the keywords of a schema that are not supported.
   StatusOr<Compiled> compile(Kind kind, std::string_view source) const;
 
+  struct Impl;  ///< shared with the masks, which may outlive the compiler
+
  private:
-  struct Impl;
   explicit GrammarCompiler(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
 };

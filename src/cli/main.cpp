@@ -9,6 +9,7 @@ namespace {
 
 // The order of `callie --help`.
 constexpr AddVerb kVerbs[] = {
+    add_run,
     add_plan,
     add_eval,
     add_bench,

@@ -22,6 +22,7 @@ void add_bench(CLI::App& app, Action& action);
 void add_embed(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
+void add_run(CLI::App& app, Action& action);
 void add_tokenize(CLI::App& app, Action& action);
 
 }  // namespace callie::cli

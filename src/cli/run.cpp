@@ -1,0 +1,144 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+
+#include "chat/grammar.h"
+#include "chat/template.h"
+#include "cli/chat_loop.h"
+#include "cli/model_options.h"
+#include "cli/verbs.h"
+#include "core/atomic_file.h"
+#include "core/interrupt.h"
+#include "core/json.h"
+#include "decode/generate.h"
+
+namespace callie::cli {
+namespace {
+
+struct RunOptions {
+  ModelOptions model;
+  ContextOptions context;
+  SamplingFlags sampling;
+  std::string prompt, system, json_schema_file, grammar_file;
+  int64_t n = 1024;
+  bool raw = false, json = false, ignore_eos = false;
+};
+
+StatusOr<std::unique_ptr<TokenMask>> make_mask(const RunOptions& options, const Tokenizer& tokenizer) {
+  if (options.json_schema_file.empty() && options.grammar_file.empty()) return std::unique_ptr<TokenMask>();
+  const bool schema = !options.json_schema_file.empty();
+  const std::string& file = schema ? options.json_schema_file : options.grammar_file;
+  CALLIE_ASSIGN_OR_RETURN(const std::string source, read_text_file(file));
+  CALLIE_ASSIGN_OR_RETURN(const auto compiler, GrammarCompiler::create(tokenizer));
+  auto compiled = compiler->compile(schema ? GrammarCompiler::Kind::kJsonSchema : GrammarCompiler::Kind::kLark, source);
+  if (!compiled.ok()) return compiled.status().with_context(file);
+  for (const std::string& warning : compiled->warnings) std::fprintf(stderr, "warning: %s: %s\n", file.c_str(), warning.c_str());
+  return std::move(compiled->mask);
+}
+
+// The prompt's tokens: through the model's chat template, or as they are with --raw.
+StatusOr<std::vector<int32_t>> prompt_tokens(const Tokenizer& tokenizer, const RunOptions& options) {
+  auto chat = options.raw ? StatusOr<ChatTemplate>(not_found("raw")) : ChatTemplate::from_tokenizer(tokenizer);
+  if (!chat.ok()) {
+    if (!options.raw && chat.status().code() != StatusCode::kNotFound) return chat.status();
+    return tokenizer.encode(options.prompt, {.add_special = true});
+  }
+  Json messages = Json::array();
+  if (!options.system.empty()) messages.push_back({{"role", "system"}, {"content", options.system}});
+  messages.push_back({{"role", "user"}, {"content", options.prompt}});
+  CALLIE_ASSIGN_OR_RETURN(const std::string text, chat->render({.messages = &messages}));
+  return tokenizer.encode(text, {.parse_special = true});
+}
+
+std::string summary(const decode::Generation& result, const Model& model) {
+  return fmt::format("[{} prompt tokens {:.0f} tok/s, {} tokens {:.1f} tok/s, loaded in {:.2f} s]", result.prompt_tokens,
+                     result.prompt_tok_s(), result.token_ids.size(), result.decode_tok_s(), model.load_s());
+}
+
+void print_json(const decode::Generation& result, const Model& model, const decode::Strategy& strategy,
+                const decode::LogitsHash& hash) {
+  const decode::Strategy::Counts counts = strategy.counts();
+  Json out;
+  out["text"] = result.text;
+  out["token_ids"] = result.token_ids;
+  out["prompt_tokens"] = result.prompt_tokens;
+  out["completion_tokens"] = result.token_ids.size();
+  out["finish_reason"] = decode::finish_reason_name(result.finish_reason);
+  out["prompt_tok_s"] = result.prompt_tok_s();
+  out["decode_tok_s"] = result.decode_tok_s();
+  out["load_s"] = model.load_s();
+  out["logits_hash"] = fmt::format("{:016x}", hash.digest());
+  out["mode"] = strategy.name();
+  out["drafted"] = counts.drafted;
+  out["accepted"] = counts.accepted;
+  out["acceptance_length"] =
+      counts.passes > 0 ? static_cast<double>(result.token_ids.size() - 1) / static_cast<double>(counts.passes) : 0.0;
+  std::cout << out.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+}
+
+Status run(const RunOptions& options) {
+  install_interrupt_handler();
+  ThreadPool pool(options.model.thread_count());
+  Context context{&pool};
+  CALLIE_ASSIGN_OR_RETURN(const auto model, load_model(options.model, context));
+  CALLIE_RETURN_IF_ERROR(options.sampling.sampling.validate(model->spec().vocab_size));
+  CALLIE_ASSIGN_OR_RETURN(const SessionOptions session_options, options.context.session_options());
+  CALLIE_ASSIGN_OR_RETURN(const auto session, Session::create(model, session_options, pool));
+  decode::GenerateOptions generate_options;
+  generate_options.max_new = options.n;
+  generate_options.stops = options.sampling.stops;
+  generate_options.ignore_eos = options.ignore_eos;
+  if (options.prompt.empty()) {
+    return chat_loop(*session, options.sampling.sampling, generate_options, options.system);
+  }
+
+  CALLIE_ASSIGN_OR_RETURN(auto mask, make_mask(options, model->tokenizer()));
+  CALLIE_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, prompt_tokens(model->tokenizer(), options));
+  Sampler sampler(options.sampling.sampling, std::move(mask));
+  decode::LogitsHash hash;
+  decode::PlainStrategy strategy(*session, sampler, options.json ? &hash : nullptr);
+  const auto print = [&](std::string_view text) {
+    if (!options.json) {
+      std::fwrite(text.data(), 1, text.size(), stdout);
+      std::fflush(stdout);
+    }
+    return true;
+  };
+  CALLIE_ASSIGN_OR_RETURN(const decode::Generation result,
+                          decode::generate(*session, strategy, prompt, generate_options, print));
+  if (options.json) {
+    print_json(result, *model, strategy, hash);
+  } else {
+    std::printf("\n");
+    std::fprintf(stderr, "%s\n", summary(result, *model).c_str());
+    if (result.finish_reason == decode::FinishReason::kContext) {
+      std::fprintf(stderr, "warning: stopped, the context of %ld tokens is full (--ctx)\n",
+                   static_cast<long>(session->context()));
+    }
+  }
+  if (result.finish_reason == decode::FinishReason::kCancelled) return Status(StatusCode::kCancelled, "");
+  return ok_status();
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Action& action) {
+  CLI::App* verb = app.add_subcommand("run", "generate text, or chat when there is no prompt");
+  auto options = std::make_shared<RunOptions>();
+  options->model.add_to(*verb);
+  auto* positional = verb->add_option("PROMPT", options->prompt, "what to answer");
+  verb->add_option("-p,--prompt", options->prompt, "the same as PROMPT")->excludes(positional);
+  verb->add_option("-n", options->n, "tokens to generate at most")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--system", options->system, "system prompt");
+  options->sampling.add_to(*verb);
+  options->context.add_to(*verb);
+  verb->add_flag("--raw", options->raw, "give the prompt to the model as it is, without its chat template");
+  verb->add_flag("--ignore-eos", options->ignore_eos, "go on after the model's own end");
+  auto* schema = verb->add_option("--json-schema", options->json_schema_file, "file with a JSON schema for the answer");
+  verb->add_option("--grammar", options->grammar_file, "file with a Lark grammar for the answer")->excludes(schema);
+  verb->add_flag("--json", options->json, "one JSON object instead of text");
+  verb->footer("Example: callie run smollm2-135m \"Name three rivers.\" -n 64 --temp 0");
+  verb->final_callback([options, &action] { action = [options] { return run(*options); }; });
+}
+
+}  // namespace callie::cli
