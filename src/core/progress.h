@@ -14,6 +14,7 @@ class Progress {
   Progress(std::string label, int64_t total, std::string unit, double scale = 1, bool quiet = false);
   ~Progress();
 
+  void set_total(int64_t total) { total_ = total; }
   /// Sets the count reached. Redraws at most ten times a second.
   void update(int64_t done);
   void add(int64_t delta) { update(done_ + delta); }
