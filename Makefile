@@ -8,9 +8,15 @@ demo: build
 	build/release/callie run smollm2-135m "Write three short sentences about the sea."
 
 test: build
+	build/$(PRESET)/callie pull smollm2-135m
 	ctest --test-dir build/$(PRESET) --output-on-failure -j $(JOBS)
 
-test-full: test
+test-full: build
+	build/$(PRESET)/callie pull qwen2.5-coder-0.5b
+	build/$(PRESET)/callie pull qwen2.5-coder-1.5b
+	CALLIE_FULL=1 ctest --test-dir build/$(PRESET) --output-on-failure
+	$(MAKE) test PRESET=asan
+	$(MAKE) test PRESET=tsan
 
 build: packages
 	cmake --preset $(PRESET) >/dev/null

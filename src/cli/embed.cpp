@@ -7,6 +7,7 @@
 #include "core/atomic_file.h"
 #include "core/json.h"
 #include "engine/embedder.h"
+#include "io/model_path.h"
 
 namespace callie::cli {
 namespace {
@@ -35,7 +36,9 @@ Status embed(const EmbedOptions& options) {
   if (texts.empty()) return error(StatusCode::kUsage, "embed: no text given");
   ThreadPool pool(options.model.thread_count());
   Context context{&pool};
-  CALLIE_ASSIGN_OR_RETURN(const auto embedder, Embedder::load(options.model.model, context));
+  CALLIE_ASSIGN_OR_RETURN(const Environment environment, Environment::from_process());
+  CALLIE_ASSIGN_OR_RETURN(const std::string path, io::resolve_model(options.model.model, environment));
+  CALLIE_ASSIGN_OR_RETURN(const auto embedder, Embedder::load(path, context));
   Json out = Json::array();
   for (const std::string& text : texts) {
     CALLIE_ASSIGN_OR_RETURN(const Embedder::Embedding embedding, embedder->embed(text));

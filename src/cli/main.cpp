@@ -10,6 +10,9 @@ namespace {
 // The order of `callie --help`.
 constexpr AddVerb kVerbs[] = {
     add_run,
+    add_pull,
+    add_models,
+    add_inspect,
     add_plan,
     add_eval,
     add_bench,

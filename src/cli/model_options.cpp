@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "io/model_path.h"
+
 
 namespace callie::cli {
 
@@ -71,10 +73,13 @@ StatusOr<int64_t> parse_bytes(const std::string& flag, const std::string& text) 
 }
 
 StatusOr<std::shared_ptr<const Model>> load_model(const ModelOptions& options, Context& context) {
+  CALLIE_ASSIGN_OR_RETURN(const Environment environment, Environment::from_process());
+  CALLIE_ASSIGN_OR_RETURN(const std::string path, io::resolve_model(options.model, environment));
   LoadOptions load;
-  load.packed_cache = options.cache();
+  if (!options.no_cache) load.packed_folder = environment.packed_folder();
+  load.packed_limit_bytes = environment.packed_limit_bytes;
   load.quiet = false;
-  return Model::load(options.model, load, context);
+  return Model::load(path, load, context);
 }
 
 }  // namespace callie::cli

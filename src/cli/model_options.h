@@ -23,7 +23,6 @@ struct ModelOptions {
 
   void add_to(CLI::App& verb);
   int thread_count() const;
-  bool cache() const { return !no_cache; }
 };
 
 /// Options of verbs that keep a context: run, edge, serve, eval.

@@ -21,7 +21,10 @@ void add_assert(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_embed(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
+void add_inspect(CLI::App& app, Action& action);
+void add_models(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
+void add_pull(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);
 void add_tokenize(CLI::App& app, Action& action);
 

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "core/context.h"
 #include "core/status.h"
@@ -10,9 +11,17 @@
 
 namespace callie {
 
+namespace io {
+class Checkpoint;
+}
+namespace models {
+class DecoderPlan;
+}
+
 struct LoadOptions {
-  bool packed_cache = true;  ///< read and write the cache of packed weights
-  bool quiet = true;         ///< no progress on stderr
+  std::string packed_folder;  ///< cache of packed weights that is read and written; empty = none
+  uint64_t packed_limit_bytes = uint64_t{16} << 30;
+  bool quiet = true;  ///< no progress on stderr
 };
 
 /// A language model in memory: weights, tokenizer and chat template. Immutable; may serve several sessions at once.
@@ -35,10 +44,14 @@ class Model {
 
  private:
   Model() = default;
+  Status load_weights(const io::Checkpoint& checkpoint, const models::DecoderPlan& plan, const LoadOptions& options,
+                      Context& context);
+
   std::string path_;
   std::unique_ptr<nn::Decoder> decoder_;
   std::unique_ptr<Tokenizer> tokenizer_;
-  std::shared_ptr<void> weight_memory_;
+  std::shared_ptr<const void> weight_memory_;
+  std::thread cache_writer_;  // writes the packed cache after a first load; joined at the end
   double load_s_ = 0;
   bool from_cache_ = false;
   uint64_t fingerprint_ = 0;

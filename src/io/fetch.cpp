@@ -296,7 +296,8 @@ class Download {
     CALLIE_ASSIGN_OR_RETURN(digest_, file_.sha256());
     if (digest_ == expected) return ok_status();
     if (!resumed_) file_.discard();
-    return problem(StatusCode::kDataLoss, fmt::format("sha256: is {}, expected {}", digest_, expected));
+    return problem(StatusCode::kDataLoss,
+                   fmt::format("sha256: is {}, expected {}", digest_, expected));
   }
 
   /// Sleeps before the next try, and wakes for Ctrl-C.

@@ -62,6 +62,7 @@ StatusOr<int64_t> gguf_int(const GgufValue& value);
 StatusOr<double> gguf_float(const GgufValue& value);
 StatusOr<bool> gguf_bool(const GgufValue& value);
 StatusOr<std::string_view> gguf_string(const GgufValue& value);
+/// Bools count as 0 and 1 here.
 StatusOr<std::vector<int64_t>> gguf_ints(const GgufValue& value);
 StatusOr<std::vector<float>> gguf_floats(const GgufValue& value);
 StatusOr<std::vector<std::string>> gguf_strings(const GgufValue& value);

@@ -127,9 +127,11 @@ StatusOr<std::string_view> gguf_string(const GgufValue& value) {
 
 StatusOr<std::vector<int64_t>> gguf_ints(const GgufValue& value) {
   if (value.type != GgufType::kArray) return wrong_type(value, "an array of integers");
+  if (value.element == GgufType::kString) return wrong_type(value, "integers");
+  if (value.element == GgufType::kBool)
+    return std::vector<int64_t>(value.bytes.begin(), value.bytes.end());
   ByteReader reader(value.bytes);
   std::vector<int64_t> numbers;
-  if (value.element == GgufType::kString) return wrong_type(value, "integers");
   numbers.reserve(value.count);
   for (uint64_t i = 0; i < value.count; ++i) {
     CALLIE_ASSIGN_OR_RETURN(const int64_t number, read_int(reader, value));

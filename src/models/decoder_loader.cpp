@@ -38,6 +38,16 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 }  // namespace
 
+std::vector<uint8_t> PackedEntry::descriptor() const {
+  std::vector<uint8_t> out = {static_cast<uint8_t>(family.coding), family.bits, family.group,
+                              static_cast<uint8_t>(family.scale), family.zero};
+  out.insert(out.end(), family.table.begin(), family.table.end());
+  for (int64_t size : {rows, cols}) {
+    for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<uint8_t>(size >> shift));
+  }
+  return out;
+}
+
 Status DecoderPlan::add_matrix(const io::Checkpoint& checkpoint, const std::string& name, int64_t rows, int64_t cols,
                                int* index) {
   CALLIE_ASSIGN_OR_RETURN(const io::TensorRecord* record, require(checkpoint, name));
@@ -154,13 +164,13 @@ StatusOr<std::vector<float>> DecoderPlan::read_vector(const io::Checkpoint& chec
   return values;
 }
 
-StatusOr<tensor::PackedMatrix> DecoderPlan::bind_matrix(int index, std::span<const uint8_t> memory) const {
+StatusOr<tensor::PackedMatrix> DecoderPlan::bind_matrix(int index, const PackedMemory& memory) const {
   const PackedEntry& entry = entries_[index];
-  return tensor::PackedMatrix::over(entry.family, entry.rows, entry.cols, memory.subspan(entry.offset, entry.bytes));
+  return tensor::PackedMatrix::over(entry.family, entry.rows, entry.cols, memory(entry));
 }
 
 StatusOr<nn::Linear> DecoderPlan::bind_linear(const io::Checkpoint& checkpoint, const LinearPlan& plan,
-                                              std::span<const uint8_t> memory) const {
+                                              const PackedMemory& memory) const {
   nn::Linear linear;
   const bool has_bias = std::any_of(plan.bias_names.begin(), plan.bias_names.end(),
                                     [](const std::string& name) { return !name.empty(); });
@@ -178,7 +188,7 @@ StatusOr<nn::Linear> DecoderPlan::bind_linear(const io::Checkpoint& checkpoint, 
 }
 
 StatusOr<nn::DecoderWeights> DecoderPlan::bind(const io::Checkpoint& checkpoint,
-                                               std::span<const uint8_t> memory) const {
+                                               const PackedMemory& memory) const {
   nn::DecoderWeights weights;
   CALLIE_ASSIGN_OR_RETURN(weights.embedding, bind_matrix(embedding_, memory));
   CALLIE_ASSIGN_OR_RETURN(weights.head, bind_linear(checkpoint, head_, memory));

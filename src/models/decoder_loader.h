@@ -19,7 +19,13 @@ struct PackedEntry {
   kernels::PackedFamily family;
   int64_t rows = 0, cols = 0;
   int64_t offset = 0, bytes = 0;  ///< in the packed memory; offsets are multiples of 4096
+
+  /// Family and shape as bytes: equal descriptors mean that packed bytes fit.
+  std::vector<uint8_t> descriptor() const;
 };
+
+/// Version of the packed layout (kernels/packed_view.h): a change of it makes older cache files useless.
+inline constexpr uint32_t kPackedFormat = 1;
 
 /// Every matrix of a decoder, planned before a byte is packed: which tensors are read, checked against the
 /// hyper-parameters, and where each lies in one block of packed memory.
@@ -37,9 +43,12 @@ class DecoderPlan {
   Status pack(const io::Checkpoint& checkpoint, std::span<uint8_t> memory, const Context& context,
               const std::function<void(int64_t)>& on_bytes) const;
 
+  /// Where the packed bytes of an entry lie; empty when they are not there.
+  using PackedMemory = std::function<std::span<const uint8_t>(const PackedEntry&)>;
+
   /// Builds the weights over packed memory (filled by pack() or from the packed cache), which must outlive them; norms
-  /// and biases are read from the checkpoint.
-  StatusOr<nn::DecoderWeights> bind(const io::Checkpoint& checkpoint, std::span<const uint8_t> memory) const;
+  /// and biases are read from the checkpoint. Errors: kDataLoss.
+  StatusOr<nn::DecoderWeights> bind(const io::Checkpoint& checkpoint, const PackedMemory& memory) const;
 
  private:
   struct LinearPlan {
@@ -57,8 +66,8 @@ class DecoderPlan {
   StatusOr<std::vector<float>> read_vector(const io::Checkpoint& checkpoint, const std::string& name, int64_t size,
                                            bool is_norm) const;
   StatusOr<nn::Linear> bind_linear(const io::Checkpoint& checkpoint, const LinearPlan& plan,
-                                   std::span<const uint8_t> memory) const;
-  StatusOr<tensor::PackedMatrix> bind_matrix(int entry, std::span<const uint8_t> memory) const;
+                                   const PackedMemory& memory) const;
+  StatusOr<tensor::PackedMatrix> bind_matrix(int entry, const PackedMemory& memory) const;
 
   nn::DecoderSpec spec_;
   std::vector<PackedEntry> entries_;

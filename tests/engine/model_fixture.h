@@ -29,9 +29,7 @@ inline std::string real_model(const std::string& name) {
 
 inline std::shared_ptr<const Model> load_or_fail(const std::string& path, ThreadPool& pool) {
   Context context{&pool};
-  LoadOptions options;
-  options.packed_cache = false;
-  auto model = Model::load(path, options, context);
+  auto model = Model::load(path, {}, context);
   EXPECT_TRUE(model.ok()) << model.status().message();
   return model.ok() ? *model : nullptr;
 }
