@@ -7,6 +7,7 @@
 
 #include "engine/kv_cache.h"
 #include "engine/model_fixture.h"
+#include "engine/tiny_gguf.h"
 
 namespace callie {
 namespace {
@@ -88,6 +89,32 @@ TEST_P(TinyBatchInvariance, ChunksThreadsAndRedo) {
 INSTANTIATE_TEST_SUITE_P(Architectures, TinyBatchInvariance,
                          testing::Values("llama", "mistral", "qwen2", "qwen3", "gemma3"),
                          [](const auto& info) { return std::string(info.param); });
+
+class FamilyBatchInvariance : public testing::TestWithParam<const char*> {};
+
+// Every storage format, and so every packed family.
+TEST_P(FamilyBatchInvariance, ChunksThreadsAndRedo) {
+  const std::string path = testing::TempDir() + "/tiny_" + GetParam() + ".gguf";
+  ASSERT_TRUE(test::write_tiny_gguf(path, *tensor::storage_type_from_name(GetParam())).ok());
+  const int64_t chunks[] = {1, 2, 3, 5, 8, 64};
+  expect_invariant(path, 80, chunks);
+  std::filesystem::remove(path);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, FamilyBatchInvariance,
+                         testing::Values("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K",
+                                         "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(BatchInvariance, LargerModels) {
+  if (!std::getenv("CALLIE_FULL")) GTEST_SKIP() << "set CALLIE_FULL=1 for the larger models";
+  for (const char* name : {"smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b", "gemma-3-270m"}) {
+    const std::string path = test::real_model(name);
+    if (path.empty()) continue;
+    const int64_t chunks[] = {1, 2, 3, 5, 8, 64, 512};
+    expect_invariant(path, 520, chunks);
+  }
+}
 
 TEST(BatchInvariance, SmolLm2) {
   const std::string path = test::real_model("smollm2-135m");
