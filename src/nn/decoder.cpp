@@ -59,7 +59,10 @@ Decoder::Workspace::Workspace(const DecoderSpec& spec, int64_t max_rows, int n_t
       attended(max_rows * spec.q_size()),
       gate_up(max_rows * 2 * spec.ffn_size),
       activated(max_rows * spec.ffn_size),
-      quantized(kernels::quantized_rows_bytes(max_rows, std::max({spec.hidden_size, spec.q_size(), spec.ffn_size}))),
+      quantized(kernels::quantized_rows_bytes(
+          max_rows, std::max({(spec.fine_inputs ? 2 : 1) * spec.hidden_size, spec.q_size(), spec.ffn_size}))),
+      remainder(spec.fine_inputs ? 2 * max_rows * spec.hidden_size : 0),
+      fine_scratch(spec.fine_inputs ? n_threads * fine_scratch_floats(max_rows) : 0),
       max_rows(max_rows),
       n_threads(n_threads) {}
 

@@ -212,7 +212,10 @@ void DecoderPass::add_and_norm(const Worker& worker, Flow& flow, const std::vect
       kernels::rms_norm(residual, norm->data(), hidden, spec_.norm_eps, ws_.normed.data() + i * hidden);
     }
   }
-  if (quantize && share.begin < share.end) {
+  if (quantize && reader->fine) {
+    quantize_fine(ws_.normed.data(), hidden, quantized(2 * flow.m, hidden), share.begin, share.end,
+                  ws_.remainder.data());
+  } else if (quantize && share.begin < share.end) {
     kernels::quantize_rows(ws_.normed.data(), hidden, out, share.begin, share.end);
   }
   flow.pending = false;
@@ -222,8 +225,10 @@ void DecoderPass::add_and_norm(const Worker& worker, Flow& flow, const std::vect
 
 void DecoderPass::project(const Worker& worker, const Linear& linear, const float* rows, int64_t m, int layer,
                           int matrix, float* y) {
-  const kernels::QuantizedRows input = quantized(m, linear.cols());
-  linear_forward(worker, linear, {rows, linear.cols(), &input}, m, precision_, y, linear.rows());
+  const kernels::QuantizedRows input = quantized(linear.fine ? 2 * m : m, linear.cols());
+  LinearInput x{rows, linear.cols(), &input};
+  if (linear.fine) x.scratch = ws_.fine_scratch.data() + worker.index * fine_scratch_floats(ws_.max_rows);
+  linear_forward(worker, linear, x, m, precision_, y, linear.rows());
   worker.sync();
   if (matrix >= 0 && perturbs(layer)) {
     perturb_output(worker, *taps_->perturbation, layer, matrix, rows, m, linear.cols(), linear.rows(), y);

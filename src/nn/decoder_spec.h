@@ -28,6 +28,7 @@ struct DecoderSpec {
   bool norm_plus_one = false;   ///< norm weights are stored minus one
   bool qk_norm = false;         ///< RMS norm of every query and key head before RoPE
   bool post_norms = false;      ///< RMS norm of the attention's and the MLP's output before the residual sum
+  bool fine_inputs = false;     ///< query, key, value and head read activations of 15 bits (Linear::fine)
   bool tied_head = false;       ///< the embedding table is also the output head
   kernels::Activation activation = kernels::Activation::kSilu;
   float embedding_scale = 1;    ///< factor on token embeddings

@@ -1,10 +1,64 @@
 #include "nn/linear.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/matmul.h"
 
 namespace callie::nn {
+namespace {
+
+constexpr int64_t kFineScratchFloats = 1 << 16;
+constexpr int64_t kFinePanels = 4;  // at least so many panels are multiplied at a time
+
+// y[m] = the sum of both halves' products, panels [begin, end).
+void fine_matmul(const kernels::PackedView& view, const LinearInput& x, int64_t m, int64_t begin, int64_t end, float* y,
+                 int64_t y_stride) {
+  const int64_t floats_per_panel = 2 * m * kernels::kPanelRows;
+  const int64_t step = std::max(kFinePanels, kFineScratchFloats / floats_per_panel);
+  for (int64_t panel = begin; panel < end; panel += step) {
+    const int64_t last = std::min(end, panel + step);
+    const int64_t first_row = panel * kernels::kPanelRows;
+    const int64_t n_rows = std::min(last * kernels::kPanelRows, view.rows) - first_row;
+    const int64_t stride = (last - panel) * kernels::kPanelRows;
+    kernels::matmul(view.slice(panel, n_rows), *x.quantized, 0, last - panel, x.scratch, stride);
+    for (int64_t token = 0; token < m; ++token) {
+      const float* coarse = x.scratch + 2 * token * stride;
+      float* out = y + token * y_stride + first_row;
+      for (int64_t row = 0; row < n_rows; ++row) out[row] = coarse[row] + coarse[stride + row];
+    }
+  }
+}
+
+}  // namespace
+
+int64_t fine_scratch_floats(int64_t m) {
+  return std::max(kFineScratchFloats, kFinePanels * 2 * m * kernels::kPanelRows);
+}
+
+void quantize_fine(const float* x, int64_t stride, const kernels::QuantizedRows& out, int64_t begin, int64_t end,
+                   float* remainder) {
+  const int64_t cols = out.cols;
+  for (int64_t i = begin; i < end; ++i) {
+    float* pair = remainder + 2 * i * cols;
+    std::memcpy(pair, x + i * stride, cols * sizeof(float));
+    kernels::quantize_rows(remainder, cols, out, 2 * i, 2 * i + 1);
+    const int64_t tile = 2 * i / kernels::QuantizedRows::kTile, token = 2 * i % kernels::QuantizedRows::kTile;
+    const int64_t n = out.tile_tokens(tile);
+    for (int64_t unit = 0; unit < out.units(); ++unit) {
+      const uint8_t* record = out.record(tile, unit);
+      const auto* codes = reinterpret_cast<const int8_t*>(record) + token * kernels::kUnitColumns;
+      float scale;
+      std::memcpy(&scale, record + n * kernels::kUnitColumns + token * sizeof(float), sizeof scale);
+      const float* source = pair + unit * kernels::kUnitColumns;
+      float* rest = pair + cols + unit * kernels::kUnitColumns;
+      for (int64_t k = 0; k < kernels::kUnitColumns; ++k) {
+        rest[k] = source[k] - scale * static_cast<float>(codes[k]);
+      }
+    }
+    kernels::quantize_rows(remainder, cols, out, 2 * i + 1, 2 * i + 2);
+  }
+}
 
 int64_t Linear::rows() const {
   int64_t rows = 0;
@@ -43,6 +97,8 @@ void linear_forward(const Worker& worker, const Linear& linear, const LinearInpu
       float* out = y + rows_before;
       if (precision == Precision::kF32 || view.family.is_float()) {
         kernels::matmul_f32(view, x.rows, x.stride, m, begin, end, out, y_stride);
+      } else if (linear.fine) {
+        fine_matmul(view, x, m, begin, end, out, y_stride);
       } else {
         kernels::matmul(view, *x.quantized, begin, end, out, y_stride);
       }

@@ -18,6 +18,9 @@ enum class Precision { kDefault, kF32 };
 struct Linear {
   std::vector<tensor::PackedMatrix> parts;
   std::vector<float> bias;  ///< [rows()] or empty
+  /// Activations are quantized twice, the second time what the first left over: 15 bits instead of 8, for twice the dots
+  /// and the same bytes. For small models, whose logits 8 bits would move too far (docs/performance.md).
+  bool fine = false;
 
   bool empty() const { return parts.empty(); }
   int64_t rows() const;
@@ -33,8 +36,17 @@ struct Linear {
 struct LinearInput {
   const float* rows = nullptr;  ///< [m, cols]
   int64_t stride = 0;           ///< floats between rows
-  const kernels::QuantizedRows* quantized = nullptr;
+  const kernels::QuantizedRows* quantized = nullptr;  ///< m rows; of a fine Linear 2 m: each row and its remainder
+  float* scratch = nullptr;  ///< [fine_scratch_floats(m)] of this worker, for a fine Linear
 };
+
+/// Floats of scratch that a worker needs for a fine Linear over up to m rows.
+int64_t fine_scratch_floats(int64_t m);
+
+/// Quantizes rows [begin, end) of x [m, cols], rows `stride` floats apart, into rows 2 i and 2 i + 1 of `out`: the row,
+/// and what its quantization left over. `remainder` [2 m, cols] is scratch.
+void quantize_fine(const float* x, int64_t stride, const kernels::QuantizedRows& out, int64_t begin, int64_t end,
+                   float* remainder);
 
 /// This worker's share of y[m, rows()] = W x + b (`y_stride` floats between rows). The split is by panels of rows,
 /// never inside a sum. Reader of y: after worker.sync().
