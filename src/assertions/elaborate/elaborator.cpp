@@ -1,0 +1,647 @@
+#include "assertions/elaborate/elaborator.h"
+
+#include "assertions/syntax/parser.h"
+#include "assertions/syntax/printer.h"
+
+namespace callie::assertions {
+
+using ast::Item;
+using ast::ItemKind;
+
+namespace {
+
+constexpr uint32_t kMaxNodes = 24000000;
+constexpr int64_t kMaxSteps = 4000000;
+
+}  // namespace
+
+const Word& Design::variable_leaves(int index) {
+  Variable& variable = variables[index];
+  if (variable.leaves.empty()) {
+    for (int bit = 0; bit < variable.type->width; ++bit) {
+      variable.leaves.push_back(new_leaf({LeafInfo::Kind::kVariable, index, bit, variable.span}));
+    }
+  }
+  return variable.leaves;
+}
+
+Elaborator::Elaborator(const ast::Unit& unit, Design& design) : unit_(unit), design_(design), aig_(design.aig) {}
+
+void Elaborator::fail(Span span, std::string message) const { throw SourceError{span, std::move(message)}; }
+
+void Elaborator::unsupported(Span span, std::string construct) const {
+  throw SourceError{span, std::move(construct), StatusCode::kUnimplemented};
+}
+
+// Bounds the work that a text can ask for.
+void Elaborator::charge(Span span) {
+  if (++steps_ > kMaxSteps || aig_.size() > kMaxNodes) {
+    throw SourceError{span, "the design is too large: elaboration stopped here", StatusCode::kResourceExhausted};
+  }
+}
+
+Scope* Elaborator::new_scope(Scope* parent, std::string path) {
+  if (design_.scopes.size() > 200000) throw SourceError{{}, "too many scopes", StatusCode::kResourceExhausted};
+  design_.scopes.push_back({});
+  Scope* scope = &design_.scopes.back();
+  scope->parent = parent;
+  scope->path = std::move(path);
+  if (parent) {
+    scope->module = parent->module;
+    scope->default_clock = parent->is_module || parent->parent ? parent->default_clock : nullptr;
+    scope->default_clock_scope = parent->default_clock_scope;
+    scope->default_disable = parent->default_disable;
+  }
+  return scope;
+}
+
+void Elaborator::declare(Scope* scope, const std::string& name, Symbol symbol, Span span) {
+  const auto [it, fresh] = scope->symbols.emplace(name, symbol);
+  if (fresh) return;
+  fail(span, fmt::format("'{}' is declared twice", name));
+}
+
+Symbol* Elaborator::find(Scope* scope, const std::string& name) {
+  const auto it = scope->symbols.find(name);
+  return it == scope->symbols.end() ? nullptr : &it->second;
+}
+
+Symbol* Elaborator::lookup(Scope* scope, const std::string& name, Span) {
+  for (Scope* s = scope; s; s = s->parent) {
+    if (Symbol* symbol = find(s, name)) return symbol;
+    for (Scope* import : s->imports) {
+      if (Symbol* symbol = find(import, name)) return symbol;
+    }
+  }
+  return nullptr;
+}
+
+// What a name, package name or hierarchical name stands for; nothing when there is no such name.
+Symbol* Elaborator::resolve(const ast::Expr& expr, Frame& frame) {
+  using ast::ExprKind;
+  if (expr.kind == ExprKind::kName) {
+    const size_t colons = expr.name.find("::");
+    if (colons == std::string::npos) return lookup(frame.scope, expr.name, expr.span);
+    const std::string left = expr.name.substr(0, colons), right = expr.name.substr(colons + 2);
+    if (left == "$unit") return find(root_, right);
+    return find(package(left, expr.span), right);
+  }
+  if (expr.kind == ExprKind::kMember) {
+    Symbol* base = resolve(expr.args[0], frame);
+    if (!base || base->kind != Symbol::Kind::kScope) return nullptr;
+    Symbol* out = find(base->scope, expr.name);
+    if (!out) fail(expr.span, fmt::format("no '{}' in this scope", expr.name));
+    return out;
+  }
+  if (expr.kind == ExprKind::kIndex) {
+    Symbol* base = resolve(expr.args[0], frame);
+    if (!base || base->kind != Symbol::Kind::kScopeArray) return nullptr;
+    const int64_t index = constant(expr.args[1], frame, "the index of a scope");
+    const auto it = base->elements.find(index);
+    if (it == base->elements.end()) fail(expr.span, fmt::format("no block with index {}", index));
+    Symbol symbol;
+    symbol.kind = Symbol::Kind::kScope;
+    symbol.scope = it->second;
+    const std::string key = fmt::format("{}#{}", static_cast<const void*>(base), index);
+    return &root_->symbols.emplace(key, symbol).first->second;
+  }
+  return nullptr;
+}
+
+Scope* Elaborator::package(const std::string& name, Span span) {
+  if (const auto it = packages_.find(name); it != packages_.end()) {
+    if (!it->second) fail(span, fmt::format("package '{}' imports itself", name));
+    return it->second;
+  }
+  const ast::Module* module = unit_.find(name);
+  if (!module || module->kind != ast::Module::Kind::kPackage) fail(span, fmt::format("no package '{}'", name));
+  packages_[name] = nullptr;
+  Scope* scope = new_scope(root_, name + "::");
+  scope->module = name;
+  declare_items(module->items, scope, 0);
+  packages_[name] = scope;
+  return scope;
+}
+
+void Elaborator::elaborate(const ast::Module& top, const std::map<std::string, std::string>& overrides) {
+  root_ = new_scope(nullptr, "");
+  declare_items(unit_.items, root_, 0);
+  Scope* scope = instantiate(top, "", [&](Scope* inner) {
+    for (const auto& [name, text] : overrides) {
+      SourceSet sources;
+      StatusOr<ast::Expr> value = parse_expression(sources, name, text);
+      if (!value.ok()) fail(top.name_span, fmt::format("parameter {}: '{}' is not an expression", name, text));
+      Frame frame;
+      frame.scope = root_;
+      Symbol symbol;
+      symbol.kind = Symbol::Kind::kParameter;
+      const ExprType type = type_of(*value, frame);
+      symbol.value = evaluate_self(*value, frame);
+      symbol.type = bits_type(type.width, type.is_signed);
+      inner->symbols["#" + name] = std::move(symbol);
+    }
+  }, nullptr, 0, nullptr, 0);
+  (void)scope;
+  for (size_t i = 0; i < design_.processes.size(); ++i) {
+    const Process process = design_.processes[i];
+    lower_process(process);
+  }
+  for (const auto& [item, item_scope] : assertion_items_) {
+    Frame frame;
+    frame.scope = item_scope;
+    lower_assertion(*item->assertion, item->label, frame, item->span);
+  }
+}
+
+Scope* Elaborator::instantiate(const ast::Module& module, const std::string& path,
+                               const std::function<void(Scope*)>& parameters, const Item* instance, size_t which,
+                               Scope* outer, int depth) {
+  if (depth > 64) fail(module.name_span, fmt::format("'{}' instantiates itself more than 64 levels deep", module.name));
+  if (module.kind == ast::Module::Kind::kInterface) unsupported(module.name_span, "interface");
+  Scope* scope = new_scope(root_, path);
+  scope->is_module = true;
+  scope->module = module.name;
+  scope->default_clock = nullptr;
+  scope->default_disable = nullptr;
+  for (const Item& import : module.imports) declare_import(import, scope);
+  parameters(scope);
+  for (const Item& parameter : module.parameters) declare_parameter(parameter, scope, true);
+  for (const ast::Formal& port : module.ports) {
+    if (!module.ansi) continue;
+    const int variable = declare_variable(port.name, port.type, scope, port.is_net);
+    Variable& v = design_.variables[variable];
+    if (port.direction == ast::Direction::kInput) {
+      v.is_input = !instance;
+      v.is_port_of_instance = instance != nullptr;
+    } else if (port.direction != ast::Direction::kOutput) {
+      unsupported(port.name.span, port.direction == ast::Direction::kInout ? "inout port" : "ref port");
+    }
+  }
+  if (!module.ansi) {
+    // Directions stand in the body; a port may be declared twice there (output q; reg q;).
+    for (const Item& item : module.items) {
+      if (item.kind == ItemKind::kParameter) declare_parameter(item, scope, true);
+      if (item.kind != ItemKind::kDecl || item.direction == ast::Direction::kNone) continue;
+      for (const ast::Declarator& name : item.names) {
+        if (item.direction == ast::Direction::kInout) unsupported(name.span, "inout port");
+        const ast::DataType* type = &item.type;
+        bool is_net = item.is_net;
+        for (const Item& other : module.items) {
+          if (&other == &item || other.kind != ItemKind::kDecl || other.direction != ast::Direction::kNone) continue;
+          for (const ast::Declarator& again : other.names) {
+            if (again.name != name.name) continue;
+            is_net = other.is_net;
+            if (type->dims.empty() && type->kind == ast::TypeKind::kImplicit) type = &other.type;
+          }
+        }
+        const int variable = declare_variable(name, *type, scope, is_net);
+        Variable& v = design_.variables[variable];
+        if (item.direction == ast::Direction::kInput) {
+          v.is_input = !instance;
+          v.is_port_of_instance = instance != nullptr;
+        }
+      }
+    }
+    for (const ast::Formal& port : module.ports) {
+      if (!find(scope, port.name.name)) {
+        fail(port.name.span, fmt::format("port '{}' has no direction", port.name.name));
+      }
+    }
+  }
+  if (instance) connect(module, scope, *instance, which, outer);
+  declare_items(module.items, scope, depth);
+  return scope;
+}
+
+void Elaborator::connect(const ast::Module& module, Scope* inner, const Item& item, size_t which, Scope* outer) {
+  const auto& list = item.ports[which];
+  size_t position = 0;
+  const auto direction_of = [&](const std::string& port) {
+    if (module.ansi) {
+      for (const ast::Formal& formal : module.ports) {
+        if (formal.name.name == port) return formal.direction;
+      }
+      return ast::Direction::kNone;
+    }
+    for (const Item& decl : module.items) {
+      if (decl.kind != ItemKind::kDecl || decl.direction == ast::Direction::kNone) continue;
+      for (const ast::Declarator& name : decl.names) {
+        if (name.name == port) return decl.direction;
+      }
+    }
+    return ast::Direction::kNone;
+  };
+  std::map<std::string, bool> done;
+  const auto join = [&](const std::string& port, const ast::Expr* expr, Span span) {
+    const ast::Direction direction = direction_of(port);
+    if (direction == ast::Direction::kNone) {
+      fail(span, fmt::format("module '{}' has no port '{}'", module.name, port));
+    }
+    if (done[port]) fail(span, fmt::format("port '{}' is connected twice", port));
+    done[port] = true;
+    if (!expr) return;
+    Process process;
+    process.scope = inner;
+    process.target = find(inner, port)->variable;
+    process.source_scope = outer;
+    process.span = span;
+    if (direction == ast::Direction::kInput) process.source = expr;
+    else process.output_target = expr;
+    design_.processes.push_back(process);
+  };
+  bool star = false;
+  for (const ast::Connection& connection : list) {
+    if (connection.name == "*") {
+      star = true;
+    } else if (connection.name.empty()) {
+      if (position >= module.ports.size()) {
+        fail(connection.span, fmt::format("module '{}' has {} ports", module.name, module.ports.size()));
+      }
+      join(module.ports[position++].name.name, connection.expr ? &*connection.expr : nullptr, connection.span);
+    } else {
+      join(connection.name, connection.expr ? &*connection.expr : nullptr, connection.span);
+    }
+  }
+  if (!star) return;
+  for (const ast::Formal& port : module.ports) {
+    if (done[port.name.name]) continue;
+    design_.exprs.push_back(ast::make_name(port.name.name));
+    design_.exprs.back().span = item.span;
+    if (!lookup(outer, port.name.name, item.span)) {
+      fail(item.span, fmt::format("'.*' finds no '{}' here", port.name.name));
+    }
+    join(port.name.name, &design_.exprs.back(), item.span);
+  }
+}
+
+void Elaborator::declare_parameter(const Item& item, Scope* scope, bool overridable) {
+  for (const ast::Declarator& name : item.names) {
+    if (find(scope, name.name)) {
+      if (overridable) continue;  // a body parameter that was handled with the ports
+      continue;
+    }
+    Symbol symbol;
+    Symbol* given = item.is_local ? nullptr : find(scope, "#" + name.name);
+    Frame frame;
+    frame.scope = scope;
+    if (item.type.kind == ast::TypeKind::kTypeParameter) {
+      symbol.kind = Symbol::Kind::kType;
+      if (given && given->type) symbol.type = given->type;
+      else if (name.type_init) symbol.type = resolve_type(*name.type_init, scope);
+      else fail(name.span, fmt::format("type parameter '{}' has no value", name.name));
+      declare(scope, name.name, std::move(symbol), name.span);
+      continue;
+    }
+    symbol.kind = Symbol::Kind::kParameter;
+    const bool implicit = item.type.kind == ast::TypeKind::kImplicit && item.type.dims.empty() && !item.type.has_sign;
+    const Type* type = implicit ? nullptr : apply_unpacked(resolve_type(item.type, scope), name.dims, scope, name.span);
+    if (given) {
+      symbol.type = type ? type : given->type;
+      symbol.value = resize(given->value, symbol.type->width, given->type->is_signed);
+      symbol.text = given->text;
+    } else if (!name.init) {
+      fail(name.span, fmt::format("parameter '{}' has no value", name.name));
+    } else if (name.init->kind == ast::ExprKind::kString || (type && type->kind == Type::Kind::kString)) {
+      symbol.text = name.init->name;
+      symbol.type = type ? type : bits_type(8, false);
+      symbol.value = constant_word(0, std::max(1, symbol.type->width));
+    } else if (type) {
+      if (type->kind == Type::Kind::kReal) unsupported(name.span, "real parameter");
+      symbol.type = type;
+      symbol.value = evaluate_as(*name.init, type, frame);
+    } else {
+      const ExprType own = type_of(*name.init, frame);
+      symbol.type = own.type && own.type->width == own.width ? own.type : bits_type(own.width, own.is_signed);
+      symbol.value = evaluate_self(*name.init, frame);
+    }
+    if (!is_constant(symbol.value)) fail(name.span, fmt::format("the value of '{}' is not constant", name.name));
+    declare(scope, name.name, std::move(symbol), name.span);
+  }
+}
+
+void Elaborator::declare_import(const Item& item, Scope* scope) {
+  for (const ast::Declarator& name : item.names) {
+    const size_t colons = name.name.find("::");
+    Scope* from = package(name.name.substr(0, colons), name.span);
+    const std::string what = name.name.substr(colons + 2);
+    if (what == "*") {
+      scope->imports.push_back(from);
+    } else if (Symbol* symbol = find(from, what)) {
+      scope->symbols.emplace(what, *symbol);
+    } else {
+      fail(name.span, fmt::format("no '{}' in package '{}'", what, name.name.substr(0, colons)));
+    }
+  }
+}
+
+int Elaborator::declare_variable(const ast::Declarator& name, const ast::DataType& type, Scope* scope, bool is_net) {
+  charge(name.span);
+  const Type* resolved = apply_unpacked(resolve_type(type, scope), name.dims, scope, name.span);
+  if (resolved->kind == Type::Kind::kReal) unsupported(name.span, "real variable");
+  if (resolved->kind == Type::Kind::kVoid) fail(name.span, "a variable of type void");
+  Variable variable;
+  variable.name = scope->path + name.name;
+  variable.type = resolved;
+  variable.span = name.span;
+  variable.is_net = is_net;
+  variable.driver.assign(static_cast<size_t>(resolved->width), kUndriven);
+  variable.driver_span.assign(static_cast<size_t>(resolved->width), Span{});
+  variable.init.assign(static_cast<size_t>(resolved->width), 2);
+  design_.variables.push_back(std::move(variable));
+  const int index = static_cast<int>(design_.variables.size()) - 1;
+  Symbol symbol;
+  symbol.kind = Symbol::Kind::kVariable;
+  symbol.variable = index;
+  symbol.type = resolved;
+  declare(scope, name.name, std::move(symbol), name.span);
+  return index;
+}
+
+void Elaborator::declare_items(const std::vector<Item>& items, Scope* scope, int depth) {
+  // Functions, properties and sequences may be used before they are declared.
+  for (const Item& item : items) {
+    Symbol symbol;
+    symbol.item = &item;
+    symbol.scope = scope;
+    switch (item.kind) {
+      case ItemKind::kFunction:
+      case ItemKind::kTask: symbol.kind = Symbol::Kind::kFunction; break;
+      case ItemKind::kProperty: symbol.kind = Symbol::Kind::kProperty; break;
+      case ItemKind::kSequence: symbol.kind = Symbol::Kind::kSequence; break;
+      case ItemKind::kDefaultDisable: scope->default_disable = &*item.expr; continue;
+      case ItemKind::kClocking:
+        symbol.kind = Symbol::Kind::kClocking;
+        if (item.is_default) {
+          scope->default_clock = &*item.event;
+          scope->default_clock_scope = scope;
+        }
+        if (item.name.empty()) continue;
+        break;
+      case ItemKind::kDefaultClocking:
+        for (const Item& other : items) {
+          if (other.kind == ItemKind::kClocking && other.name == item.name) {
+            scope->default_clock = &*other.event;
+            scope->default_clock_scope = scope;
+          }
+        }
+        continue;
+      default: continue;
+    }
+    declare(scope, item.name, std::move(symbol), item.name_span);
+  }
+  for (const Item& item : items) declare_item(item, scope, depth);
+}
+
+void Elaborator::declare_item(const Item& item, Scope* scope, int depth) {
+  charge(item.span);
+  switch (item.kind) {
+    case ItemKind::kParameter: return declare_parameter(item, scope, false);
+    case ItemKind::kImport: return declare_import(item, scope);
+    case ItemKind::kTypedef:
+      for (const ast::Declarator& name : item.names) {
+        Symbol symbol;
+        symbol.kind = Symbol::Kind::kType;
+        symbol.type = apply_unpacked(resolve_type(item.type, scope), name.dims, scope, name.span);
+        declare(scope, name.name, std::move(symbol), name.span);
+      }
+      return;
+    case ItemKind::kDecl: {
+      if (!item.name.empty()) unsupported(item.span, "net type " + item.name);
+      for (const ast::Declarator& name : item.names) {
+        Symbol* old = find(scope, name.name);
+        int variable;
+        if (old && old->kind == Symbol::Kind::kVariable && scope->is_module &&
+            (item.direction != ast::Direction::kNone || design_.variables[old->variable].span.begin < name.span.begin) &&
+            old->type->width == apply_unpacked(resolve_type(item.type, scope), name.dims, scope, name.span)->width &&
+            item.type.kind != ast::TypeKind::kNamed && old->text.empty()) {
+          variable = old->variable;  // the second half of a non-ANSI port
+          old->text = item.direction == ast::Direction::kNone ? "complete" : "";
+        } else if (old && item.direction != ast::Direction::kNone && old->kind == Symbol::Kind::kVariable) {
+          variable = old->variable;
+        } else {
+          if (item.direction != ast::Direction::kNone) fail(name.span, "a port direction outside of the port list");
+          if (resolve_type(item.type, scope)->kind == Type::Kind::kString) {
+            continue;
+          }
+          variable = declare_variable(name, item.type, scope, item.is_net);
+        }
+        if (!name.init) continue;
+        Process process;
+        process.scope = scope;
+        process.target = variable;
+        process.source = &*name.init;
+        process.source_scope = scope;
+        process.span = name.span;
+        if (item.is_net) {
+          design_.processes.push_back(process);
+        } else {
+          Frame frame;
+          frame.scope = scope;
+          frame.is_initial = true;
+          const Word value = evaluate_as(*name.init, design_.variables[variable].type, frame);
+          for (size_t i = 0; i < value.size(); ++i) {
+            if (is_constant(value[i])) {
+              design_.variables[variable].init[i] = static_cast<uint8_t>(value[i]);
+            } else if (design_.leaf_info(value[i]).kind != LeafInfo::Kind::kUnknown || !aig_.is_leaf(node_of(value[i]))) {
+              unsupported(name.span, "initializer that is not constant");
+            }
+          }
+        }
+      }
+      return;
+    }
+    case ItemKind::kAssign:
+    case ItemKind::kAlways:
+    case ItemKind::kInitial: {
+      Process process;
+      process.item = &item;
+      process.scope = scope;
+      process.span = item.span;
+      design_.processes.push_back(process);
+      return;
+    }
+    case ItemKind::kInstance: return declare_instance(item, scope, depth);
+    case ItemKind::kGenerateFor:
+    case ItemKind::kGenerateIf:
+    case ItemKind::kGenerateCase:
+    case ItemKind::kGenerateBlock: return declare_generate(item, scope, depth);
+    case ItemKind::kAssertion: assertion_items_.emplace_back(&item, scope); return;
+    case ItemKind::kOther: {
+      static const std::vector<std::string> kIgnored{"covergroup", "class", "virtual", "specify", "modport", "timeunit",
+                                                     "timeprecision", "specparam", "export", "import \"DPI-C\"",
+                                                     "typedef", "config", "primitive", "checker"};
+      for (const std::string& word : kIgnored) {
+        if (item.name == word) return;
+      }
+      if (!item.name.empty() && item.name[0] == '$') return;  // elaboration system tasks
+      unsupported(item.span, item.name);
+    }
+    default: return;
+  }
+}
+
+Scope* Elaborator::declare_block(const Item& block, Scope* scope) {
+  const std::string name = block.name.empty() ? "genblk" + std::to_string(scope->unnamed_blocks) : block.name;
+  Scope* inner = new_scope(scope, scope->path + name + ".");
+  Symbol symbol;
+  symbol.kind = Symbol::Kind::kScope;
+  symbol.scope = inner;
+  declare(scope, name, std::move(symbol), block.span);
+  return inner;
+}
+
+void Elaborator::declare_generate(const Item& item, Scope* scope, int depth) {
+  if (depth > 200) fail(item.span, "generate constructs nest too deeply");
+  Frame frame;
+  frame.scope = scope;
+  const auto enter = [&](const Item& block) {
+    // A block that only holds another construct (else if) makes no scope of its own.
+    if (block.name.empty() && block.items.size() == 1 && (block.items[0].kind == ItemKind::kGenerateIf ||
+                                                           block.items[0].kind == ItemKind::kGenerateCase)) {
+      declare_item(block.items[0], scope, depth + 1);
+      return;
+    }
+    declare_items(block.items, declare_block(block, scope), depth + 1);
+  };
+  ++scope->unnamed_blocks;
+  if (item.kind == ItemKind::kGenerateBlock) return enter(item);
+  if (item.kind == ItemKind::kGenerateIf) {
+    const Lit holds = condition(*item.expr, frame);
+    if (!is_constant(holds)) fail(item.expr->span, "the condition of a generate construct is not constant");
+    if (holds == kTrue) enter(item.items[0]);
+    else if (item.items.size() > 1) enter(item.items[1]);
+    return;
+  }
+  if (item.kind == ItemKind::kGenerateCase) {
+    const int64_t value = constant(*item.expr, frame, "the selector of a generate case");
+    int otherwise = -1;
+    for (size_t i = 0; i < item.items.size(); ++i) {
+      if (item.labels[i].empty()) otherwise = static_cast<int>(i);
+      for (const ast::Expr& label : item.labels[i]) {
+        if (constant(label, frame, "a generate case label") == value) return enter(item.items[i]);
+      }
+    }
+    if (otherwise >= 0) enter(item.items[otherwise]);
+    return;
+  }
+  // for: the loop variable is a parameter of each block.
+  const ast::Stmt& init = *item.init;
+  if (init.kind != ast::StmtKind::kAssign || init.target->kind != ast::ExprKind::kName) {
+    fail(item.span, "a generate loop starts with VARIABLE = VALUE");
+  }
+  const std::string name = init.target->name;
+  int64_t value = constant(*init.expr, frame, "the start of the loop");
+  const Item& block = item.items[0];
+  const std::string label = block.name.empty() ? "genblk" + std::to_string(scope->unnamed_blocks) : block.name;
+  Symbol array;
+  array.kind = Symbol::Kind::kScopeArray;
+  declare(scope, label, array, item.span);
+  for (int count = 0;; ++count) {
+    if (count > 65536) fail(item.span, "a generate loop of more than 65536 turns");
+    Scope* inner = new_scope(scope, fmt::format("{}{}[{}].", scope->path, label, value));
+    Symbol variable;
+    variable.kind = Symbol::Kind::kParameter;
+    variable.value = constant_word(static_cast<uint64_t>(value), 32);
+    variable.type = bits_type(32, true);
+    inner->symbols[name] = variable;
+    Frame loop;
+    loop.scope = inner;
+    const Lit holds = condition(*item.expr, loop);
+    if (!is_constant(holds)) fail(item.expr->span, "the condition of a generate loop is not constant");
+    if (holds == kFalse) break;
+    find(scope, label)->elements[value] = inner;
+    declare_items(block.items, inner, depth + 1);
+    const ast::Stmt& step = *item.step;
+    if (step.kind != ast::StmtKind::kAssign || step.target->kind != ast::ExprKind::kName || step.target->name != name) {
+      fail(item.span, "a generate loop steps its own variable");
+    }
+    const int64_t operand = constant(*step.expr, loop, "the step of the loop");
+    const int64_t before = value;
+    switch (step.op) {
+      case ast::Op::kNone: value = operand; break;
+      case ast::Op::kAdd: value += operand; break;
+      case ast::Op::kSub: value -= operand; break;
+      case ast::Op::kMul: value *= operand; break;
+      case ast::Op::kDiv: value = operand ? value / operand : value; break;
+      case ast::Op::kShl: value <<= operand & 31; break;
+      case ast::Op::kShr: value >>= operand & 31; break;
+      default: fail(item.span, "this step of a generate loop is not part of the subset");
+    }
+    if (value == before) fail(item.span, "a generate loop that does not move");
+  }
+}
+
+void Elaborator::declare_instance(const Item& item, Scope* scope, int depth) {
+  const ast::Module* module = unit_.find(item.name);
+  if (!module) fail(item.name_span, fmt::format("no module '{}'", item.name));
+  for (size_t which = 0; which < item.names.size(); ++which) {
+    const ast::Declarator& name = item.names[which];
+    if (!name.dims.empty()) unsupported(name.span, "array of instances");
+    const auto parameters = [&](Scope* inner) {
+      size_t position = 0;
+      std::vector<std::pair<std::string, bool>> names;
+      const auto collect = [&](const Item& parameter) {
+        if (parameter.kind != ItemKind::kParameter || parameter.is_local) return;
+        for (const ast::Declarator& d : parameter.names) {
+          names.emplace_back(d.name, parameter.type.kind == ast::TypeKind::kTypeParameter);
+        }
+      };
+      for (const Item& parameter : module->parameters) collect(parameter);
+      if (module->parameters.empty()) {
+        for (const Item& inside : module->items) collect(inside);
+      }
+      for (const ast::Connection& given : item.parameters) {
+        if (!given.expr && !given.type && given.name.empty()) {
+          ++position;
+          continue;
+        }
+        std::string target = given.name;
+        if (target.empty()) {
+          if (position >= names.size()) fail(given.span, fmt::format("'{}' has {} parameters", item.name, names.size()));
+          target = names[position++].first;
+        }
+        bool known = false, is_type = false;
+        for (const auto& [n, t] : names) {
+          if (n == target) {
+            known = true;
+            is_type = t;
+          }
+        }
+        if (!known) fail(given.span, fmt::format("'{}' has no parameter '{}'", item.name, target));
+        if (!given.expr && !given.type) continue;
+        Symbol symbol;
+        Frame frame;
+        frame.scope = scope;
+        if (given.type || is_type) {
+          symbol.kind = Symbol::Kind::kType;
+          ast::DataType named;
+          if (!given.type) {
+            if (given.expr->kind != ast::ExprKind::kName) fail(given.span, "a type expected");
+            named.kind = ast::TypeKind::kNamed;
+            named.name = given.expr->name;
+            named.span = given.span;
+          }
+          symbol.type = resolve_type(given.type ? *given.type : named, scope);
+        } else if (given.expr->kind == ast::ExprKind::kString) {
+          symbol.kind = Symbol::Kind::kParameter;
+          symbol.text = given.expr->name;
+          symbol.type = bits_type(8, false);
+          symbol.value = constant_word(0, 8);
+        } else {
+          const ExprType own = type_of(*given.expr, frame);
+          symbol.kind = Symbol::Kind::kParameter;
+          symbol.type = own.type && own.type->width == own.width ? own.type : bits_type(own.width, own.is_signed);
+          symbol.value = evaluate_self(*given.expr, frame);
+        }
+        inner->symbols["#" + target] = std::move(symbol);
+      }
+    };
+    Scope* inner = instantiate(*module, scope->path + name.name + ".", parameters, &item, which, scope, depth + 1);
+    Symbol symbol;
+    symbol.kind = Symbol::Kind::kScope;
+    symbol.scope = inner;
+    declare(scope, name.name, std::move(symbol), name.span);
+  }
+}
+
+}  // namespace callie::assertions

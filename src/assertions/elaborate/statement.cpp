@@ -1,0 +1,365 @@
+#include <algorithm>
+
+#include "assertions/elaborate/elaborator.h"
+
+/// Statements by symbolic execution: both sides of a branch run and meet in multiplexers; loops are unrolled while
+/// their condition is constant.
+namespace callie::assertions {
+
+using ast::Stmt;
+using ast::StmtKind;
+
+namespace {
+constexpr int kMaxTurns = 65536;
+}
+
+Elaborator::Cell* Elaborator::Env::find(int variable, bool nb) {
+  for (Env* env = this; env; env = env->parent) {
+    auto& cells = nb ? env->nonblocking : env->blocking;
+    const auto it = cells.find(variable);
+    if (it != cells.end()) return &it->second;
+  }
+  return nullptr;
+}
+
+Elaborator::Cell& Elaborator::writable(int variable, bool nonblocking, Frame& frame) {
+  auto& cells = nonblocking ? frame.env->nonblocking : frame.env->blocking;
+  const auto it = cells.find(variable);
+  if (it != cells.end()) return it->second;
+  Cell cell;
+  if (const Cell* old = frame.env->find(variable, nonblocking)) {
+    cell = *old;
+  } else {
+    cell.bits = design_.variable_leaves(variable);
+    cell.touched.assign(cell.bits.size(), false);
+  }
+  return cells.emplace(variable, std::move(cell)).first->second;
+}
+
+void Elaborator::merge(Lit condition, Env& then_env, Env& else_env, Env& into) {
+  const auto join = [&](std::map<int, Cell> Env::*cells, bool nb) {
+    std::map<int, bool> all;
+    for (const auto& [variable, cell] : then_env.*cells) all[variable] = true;
+    for (const auto& [variable, cell] : else_env.*cells) all[variable] = true;
+    for (const auto& [variable, unused] : all) {
+      Cell base;
+      base.bits = design_.variable_leaves(variable);
+      base.touched.assign(base.bits.size(), false);
+      const Cell* a = then_env.find(variable, nb);
+      const Cell* b = else_env.find(variable, nb);
+      if (!a) a = &base;
+      if (!b) b = &base;
+      Cell out;
+      out.bits = mux(aig_, condition, a->bits, b->bits);
+      out.touched.resize(out.bits.size());
+      for (size_t i = 0; i < out.bits.size(); ++i) out.touched[i] = a->touched[i] || b->touched[i];
+      (into.*cells)[variable] = std::move(out);
+    }
+  };
+  join(&Env::blocking, false);
+  join(&Env::nonblocking, true);
+}
+
+void Elaborator::execute_if(Lit condition, const std::function<void(Frame&)>& then_part,
+                            const std::function<void(Frame&)>& else_part, Frame& frame) {
+  if (condition == kTrue) return then_part(frame);
+  if (condition == kFalse) return else_part ? else_part(frame) : void();
+  Env then_env, else_env;
+  then_env.parent = else_env.parent = frame.env;
+  Frame then_frame = frame, else_frame = frame;
+  then_frame.env = &then_env;
+  else_frame.env = &else_env;
+  then_frame.guard = aig_.land(frame.guard, condition);
+  else_frame.guard = aig_.land(frame.guard, negate(condition));
+  then_part(then_frame);
+  if (else_part) else_part(else_frame);
+  merge(condition, then_env, else_env, *frame.env);
+  const auto join = [&](Lit Frame::*flag) { frame.*flag = aig_.lmux(condition, then_frame.*flag, else_frame.*flag); };
+  join(&Frame::dead);
+  join(&Frame::returned);
+  join(&Frame::broken);
+  join(&Frame::continued);
+}
+
+void Elaborator::execute_list(const std::vector<Stmt>& list, size_t from, Frame& frame) {
+  for (size_t i = from; i < list.size(); ++i) {
+    execute(list[i], frame);
+    if (frame.dead == kTrue) return;
+    if (frame.dead != kFalse && i + 1 < list.size()) {
+      const Lit alive = negate(frame.dead);
+      execute_if(alive, [&](Frame& rest) {
+        rest.dead = kFalse;
+        execute_list(list, i + 1, rest);
+      }, [&](Frame& gone) { gone.dead = kTrue; }, frame);
+      return;
+    }
+  }
+}
+
+int Elaborator::declare_local(const ast::Declarator& name, const ast::DataType& type, Frame& frame, bool automatic) {
+  const int variable = declare_variable(name, type, frame.scope, false);
+  Variable& v = design_.variables[variable];
+  v.is_local = true;
+  if (automatic) {
+    Cell cell;
+    for (int i = 0; i < v.type->width; ++i) cell.bits.push_back(design_.unknown_bit(name.span));
+    cell.touched.assign(cell.bits.size(), true);
+    frame.env->blocking[variable] = std::move(cell);
+    v.name = name.name;
+  }
+  return variable;
+}
+
+void Elaborator::declare_local_item(const ast::Item& item, Frame& frame) {
+  if (item.kind != ast::ItemKind::kDecl) return declare_item(item, frame.scope, 0);
+  for (const ast::Declarator& name : item.names) {
+    const int variable = declare_local(name, item.type, frame, true);
+    if (name.init) {
+      Cell& cell = frame.env->blocking[variable];
+      cell.bits = evaluate_as(*name.init, design_.variables[variable].type, frame);
+    }
+  }
+}
+
+void Elaborator::execute(const Stmt& s, Frame& frame) {
+  charge(s.span);
+  switch (s.kind) {
+    case StmtKind::kNull: return;
+    case StmtKind::kBlock: {
+      Scope* outer = frame.scope;
+      if (std::any_of(s.body.begin(), s.body.end(), [](const Stmt& inner) { return inner.kind == StmtKind::kDecl; })) {
+        frame.scope = new_scope(outer, outer->path + (s.label.empty() ? "" : s.label + "."));
+      }
+      execute_list(s.body, 0, frame);
+      frame.scope = outer;
+      return;
+    }
+    case StmtKind::kDecl: return declare_local_item(*s.decl, frame);
+    case StmtKind::kIf:
+      return execute_if(condition(*s.expr, frame), [&](Frame& f) { execute(s.body[0], f); },
+                        [&](Frame& f) { if (s.body.size() > 1) execute(s.body[1], f); }, frame);
+    case StmtKind::kCase: return execute_case(s, frame);
+    case StmtKind::kAssign: {
+      const ast::Expr& target = *s.target;
+      if (s.nonblocking && frame.is_initial) unsupported(s.span, "nonblocking assignment in an initial block");
+      if (s.op != ast::Op::kNone) {
+        ast::Expr sum = ast::make_binary(s.op, target, *s.expr);
+        sum.span = s.span;
+        const ExprType own = type_of(sum, frame);
+        const ExprType to = type_of(target, frame);
+        const Word value = evaluate(sum, std::max(own.width, to.width), own.is_signed, frame);
+        return assign(target, resize(value, to.width, own.is_signed), s.nonblocking, frame);
+      }
+      if (target.kind == ast::ExprKind::kConcat) {
+        const int width = type_of(target, frame).width;
+        const ExprType own = type_of(*s.expr, frame);
+        const Word value = evaluate(*s.expr, std::max(own.width, width), own.is_signed, frame);
+        return assign(target, resize(value, width, own.is_signed), s.nonblocking, frame);
+      }
+      const Target to = resolve_target(target, frame);
+      return assign_target(to, evaluate_as(*s.expr, to.type, frame), s.nonblocking, frame, target.span);
+    }
+    case StmtKind::kFor: case StmtKind::kWhile: case StmtKind::kDoWhile: case StmtKind::kRepeat:
+      return execute_loop(s, frame);
+    case StmtKind::kForeach: return execute_foreach(s, frame);
+    case StmtKind::kCall: return execute_call(s, frame);
+    case StmtKind::kAssert: return execute_assert(s, frame);
+    case StmtKind::kReturn:
+      if (s.expr) {
+        if (frame.return_variable < 0) fail(s.span, "return of a value outside of a function");
+        Cell& cell = writable(frame.return_variable, false, frame);
+        cell.bits = evaluate_as(*s.expr, design_.variables[frame.return_variable].type, frame);
+        cell.touched.assign(cell.bits.size(), true);
+      }
+      frame.returned = frame.dead = kTrue;
+      return;
+    case StmtKind::kBreak: frame.broken = frame.dead = kTrue; return;
+    case StmtKind::kContinue: frame.continued = frame.dead = kTrue; return;
+    case StmtKind::kTimed: unsupported(s.span, "event control inside a process");
+    case StmtKind::kDelay: unsupported(s.span, "delay inside a process");
+    case StmtKind::kWait: unsupported(s.span, "wait");
+    case StmtKind::kForever: unsupported(s.span, "forever");
+    case StmtKind::kOther: unsupported(s.span, s.name);
+  }
+}
+
+void Elaborator::assign(const ast::Expr& target, const Word& value, bool nonblocking, Frame& frame) {
+  if (target.kind == ast::ExprKind::kConcat) {
+    size_t low = 0;
+    for (size_t i = target.args.size(); i-- > 0;) {
+      const size_t width = static_cast<size_t>(type_of(target.args[i], frame).width);
+      assign(target.args[i], Word(value.begin() + low, value.begin() + low + width), nonblocking, frame);
+      low += width;
+    }
+    return;
+  }
+  assign_target(resolve_target(target, frame), value, nonblocking, frame, target.span);
+}
+
+void Elaborator::assign_target(const Target& target, const Word& value, bool nonblocking, Frame& frame, Span span) {
+  if (target.value || target.variable < 0) fail(span, "this cannot be assigned");
+  if (!frame.env) fail(span, "an assignment outside of a process");
+  Variable& v = design_.variables[target.variable];
+  if (v.is_input) fail(span, fmt::format("'{}' is an input of the top module", v.name));
+  Cell& cell = writable(target.variable, nonblocking && !v.is_local, frame);
+  if (!target.is_dynamic) {
+    for (int i = 0; i < target.width; ++i) {
+      cell.bits[target.offset + i] = value[i];
+      cell.touched[target.offset + i] = true;
+    }
+    return;
+  }
+  for (const Target::Place& place : target.places) {
+    for (int i = 0; i < place.count; ++i) {
+      Lit& bit = cell.bits[place.offset + i];
+      bit = aig_.lmux(place.condition, value[place.skip + i], bit);
+      cell.touched[place.offset + i] = true;
+    }
+  }
+}
+
+void Elaborator::execute_case(const Stmt& s, Frame& frame) {
+  ExprType own = type_of(*s.expr, frame);
+  int width = own.width;
+  bool is_signed = own.is_signed;
+  int default_arm = -1;
+  for (size_t i = 0; i < s.arms.size(); ++i) {
+    if (s.arms[i].labels.empty()) {
+      if (default_arm >= 0) fail(s.arms[i].span, "two defaults in one case");
+      default_arm = static_cast<int>(i);
+    }
+    if (s.case_kind == ast::CaseKind::kInside) continue;
+    for (const ast::Expr& label : s.arms[i].labels) {
+      const ExprType t = type_of(label, frame);
+      width = std::max(width, t.width);
+      is_signed = is_signed && t.is_signed;
+    }
+  }
+  const Word selector = evaluate(*s.expr, width, is_signed, frame);
+  std::vector<Lit> matches;
+  for (const ast::CaseArm& arm : s.arms) {
+    Lit match = kFalse;
+    for (const ast::Expr& label : arm.labels) {
+      Lit one = kFalse;
+      if (s.case_kind == ast::CaseKind::kInside) {
+        one = inside(*s.expr, label, frame);
+      } else if (label.kind == ast::ExprKind::kNumber && label.number->has_unknown()) {
+        // An x or z bit never equals a known one, except as a wildcard.
+        if (s.case_kind != ast::CaseKind::kCase) one = wild_equal(selector, label, width, is_signed, s.case_kind == ast::CaseKind::kCasez, frame);
+      } else {
+        one = equal(aig_, selector, evaluate(label, width, is_signed, frame));
+      }
+      match = aig_.lor(match, one);
+    }
+    matches.push_back(match);
+  }
+  execute_case_arms(s, matches, 0, default_arm, frame);
+}
+
+void Elaborator::execute_case_arms(const Stmt& s, const std::vector<Lit>& matches, size_t arm, int default_arm, Frame& frame) {
+  while (arm < s.arms.size() && (s.arms[arm].labels.empty() || matches[arm] == kFalse)) ++arm;
+  if (arm >= s.arms.size()) {
+    if (default_arm >= 0) execute(s.arms[default_arm].body[0], frame);
+    return;
+  }
+  if (frame.depth > 3000) fail(s.span, "a case with too many arms");
+  ++frame.depth;
+  execute_if(matches[arm], [&](Frame& f) { execute(s.arms[arm].body[0], f); },
+             [&](Frame& f) { execute_case_arms(s, matches, arm + 1, default_arm, f); }, frame);
+  --frame.depth;
+}
+
+void Elaborator::execute_loop(const Stmt& s, Frame& frame) {
+  Scope* outer = frame.scope;
+  if (s.kind == StmtKind::kFor) {
+    frame.scope = new_scope(outer, outer->path);
+    for (const Stmt& init : s.init) execute(init, frame);
+  }
+  int64_t turns = s.kind == StmtKind::kRepeat ? constant(*s.expr, frame, "the count of repeat") : kMaxTurns + 1;
+  const Lit broken_before = frame.broken, continued_before = frame.continued;
+  const std::function<void(Frame&, int64_t)> turn = [&](Frame& f, int64_t n) {
+    for (;; ++n) {
+      if (s.kind == StmtKind::kRepeat && n >= turns) return;
+      if (n > kMaxTurns) fail(s.span, fmt::format("a loop of more than {} turns", kMaxTurns));
+      charge(s.span);
+      if (s.kind == StmtKind::kFor || s.kind == StmtKind::kWhile || (s.kind == StmtKind::kDoWhile && n > 0)) {
+        if (s.expr) {
+          const Lit go = condition(*s.expr, f);
+          if (!is_constant(go)) unsupported(s.span, "loop whose condition is not constant");
+          if (go == kFalse) return;
+        }
+      }
+      execute(s.body[0], f);
+      // `continue` ends here; what returned or broke does not go on.
+      f.continued = kFalse;
+      f.dead = aig_.lor(f.returned, f.broken);
+      if (f.dead == kTrue) return;
+      const auto step = [&](Frame& g) { for (const Stmt& one : s.step) execute(one, g); };
+      if (f.dead == kFalse) {
+        step(f);
+        continue;
+      }
+      step(f);  // the loop variable moves on in all paths, so that it stays constant
+      const Lit stopped = f.dead;
+      execute_if(negate(stopped), [&](Frame& g) {
+        g.dead = g.returned = g.broken = kFalse;
+        if (++frame.depth > 2000) fail(s.span, "a loop with too many conditional exits");
+        turn(g, n + 1);
+      }, nullptr, f);
+      return;
+    }
+  };
+  turn(frame, 0);
+  frame.broken = broken_before;
+  frame.continued = continued_before;
+  frame.dead = frame.returned;
+  frame.scope = outer;
+}
+
+void Elaborator::execute_foreach(const Stmt& s, Frame& frame) {
+  const Type* type = select_type(*s.expr, frame);
+  const std::function<void(const Type*, size_t, Frame&)> dimension = [&](const Type* at, size_t i, Frame& f) {
+    if (i >= s.loop_vars.size()) return execute(s.body[0], f);
+    if (!at || !at->is_array()) fail(s.span, "foreach over what is no array");
+    if (s.loop_vars[i].empty()) return dimension(at->element, i + 1, f);
+    for (int n = 0; n < at->count(); ++n) {
+      Scope* outer = f.scope;
+      f.scope = new_scope(outer, outer->path);
+      Symbol symbol;
+      symbol.kind = Symbol::Kind::kParameter;
+      symbol.type = bits_type(32, true);
+      symbol.value = constant_word(static_cast<uint64_t>(static_cast<int64_t>(at->left <= at->right ? at->left + n : at->left - n)), 32);
+      f.scope->symbols[s.loop_vars[i]] = symbol;
+      dimension(at->element, i + 1, f);
+      f.scope = outer;
+      if (f.broken != kFalse || f.continued != kFalse) unsupported(s.span, "break or continue in foreach");
+    }
+  };
+  dimension(type, 0, frame);
+}
+
+void Elaborator::execute_call(const Stmt& s, Frame& frame) {
+  const ast::Expr& call = *s.expr;
+  if (call.name.empty()) return;
+  if (call.name[0] == '$') {
+    static const std::vector<std::string> kQuiet{"$display", "$write", "$monitor", "$strobe", "$error", "$info", "$warning",
+        "$fatal", "$finish", "$stop", "$dumpfile", "$dumpvars", "$dumpon", "$dumpoff", "$dumpall", "$timeformat", "$fdisplay",
+        "$fwrite", "$fclose", "$fflush", "$asserton", "$assertoff", "$printtimescale", "$exit"};
+    if (std::find(kQuiet.begin(), kQuiet.end(), call.name) == kQuiet.end()) unsupported(s.span, call.name);
+    return;
+  }
+  const Symbol* symbol = resolve(ast::make_name(call.name), frame);
+  if (!symbol || symbol->kind != Symbol::Kind::kFunction) {
+    if (call.name[0] == '.') unsupported(s.span, call.name.substr(1));
+    fail(call.span, fmt::format("unknown task or function '{}'", call.name));
+  }
+  (void)call_function(*symbol, call, frame);
+}
+
+void Elaborator::execute_assert(const Stmt& s, Frame& frame) {
+  const ast::Assertion& assertion = *s.assertion;
+  Frame inner = frame;
+  lower_assertion(assertion, s.label, inner, s.span);
+}
+
+}  // namespace callie::assertions
