@@ -18,6 +18,7 @@ constexpr AddVerb kVerbs[] = {
     add_bench,
     add_embed,
     add_tokenize,
+    add_assert,
 };
 
 int exit_code(const Status& status) {

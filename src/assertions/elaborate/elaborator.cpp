@@ -175,6 +175,8 @@ Scope* Elaborator::instantiate(const ast::Module& module, const std::string& pat
       v.is_port_of_instance = instance != nullptr;
     } else if (port.direction != ast::Direction::kOutput) {
       unsupported(port.name.span, port.direction == ast::Direction::kInout ? "inout port" : "ref port");
+    } else if (port.name.init) {
+      initialize(variable, *port.name.init, scope);
     }
   }
   if (!module.ansi) {
@@ -357,6 +359,19 @@ int Elaborator::declare_variable(const ast::Declarator& name, const ast::DataTyp
   return index;
 }
 
+void Elaborator::initialize(int variable, const ast::Expr& init, Scope* scope) {
+  Frame frame;
+  frame.scope = scope;
+  const Word value = evaluate_as(init, design_.variables[variable].type, frame);
+  for (size_t i = 0; i < value.size(); ++i) {
+    if (is_constant(value[i])) {
+      design_.variables[variable].init[i] = static_cast<uint8_t>(value[i]);
+    } else if (!aig_.is_leaf(node_of(value[i])) || design_.leaf_info(value[i]).kind != LeafInfo::Kind::kUnknown) {
+      unsupported(init.span, "initializer that is not constant");
+    }
+  }
+}
+
 void Elaborator::declare_items(const std::vector<Item>& items, Scope* scope, int depth) {
   // Functions, properties and sequences may be used before they are declared.
   for (const Item& item : items) {
@@ -435,17 +450,7 @@ void Elaborator::declare_item(const Item& item, Scope* scope, int depth) {
         if (item.is_net) {
           design_.processes.push_back(process);
         } else {
-          Frame frame;
-          frame.scope = scope;
-          frame.is_initial = true;
-          const Word value = evaluate_as(*name.init, design_.variables[variable].type, frame);
-          for (size_t i = 0; i < value.size(); ++i) {
-            if (is_constant(value[i])) {
-              design_.variables[variable].init[i] = static_cast<uint8_t>(value[i]);
-            } else if (design_.leaf_info(value[i]).kind != LeafInfo::Kind::kUnknown || !aig_.is_leaf(node_of(value[i]))) {
-              unsupported(name.span, "initializer that is not constant");
-            }
-          }
+          initialize(variable, *name.init, scope);
         }
       }
       return;

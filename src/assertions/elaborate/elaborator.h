@@ -76,6 +76,8 @@ class Elaborator {
   Scope* instantiate(const ast::Module& module, const std::string& path,
                      const std::function<void(Scope*)>& parameters, const ast::Item* instance, size_t which,
                      Scope* outer, int depth);
+  /// Sets where a variable starts.
+  void initialize(int variable, const ast::Expr& init, Scope* scope);
   void declare_items(const std::vector<ast::Item>& items, Scope* scope, int depth);
   void declare_item(const ast::Item& item, Scope* scope, int depth);
   void declare_parameter(const ast::Item& item, Scope* scope, bool overridable);

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "assertions/prove/prove.h"
+
+namespace callie::assertions {
+
+/// "8'h1f".
+std::string verilog_literal(const BitString& bits);
+/// One row a signal, one column a cycle; the last is the failing one.
+std::string witness_table(const Witness& witness);
+/// A value change dump: 10 time units a cycle, a clock edge at its end.
+std::string witness_vcd(const Witness& witness, const std::string& top);
+/// A module `callie_witness` for `verilator --binary --assert`: sets the registers of the first cycle, drives the
+/// inputs cycle by cycle through the clock edges, and finishes. `clock` is "posedge NAME" or "negedge NAME"; empty:
+/// no clock is driven.
+std::string witness_testbench(const Witness& witness, const std::string& top, const std::string& clock);
+
+}  // namespace callie::assertions

@@ -1,0 +1,15 @@
+#include <CLI/CLI.hpp>
+
+#include "cli/assert_commands.h"
+#include "cli/verbs.h"
+
+namespace callie::cli {
+
+void add_assert(CLI::App& app, Action& action) {
+  CLI::App* verb = app.add_subcommand("assert", "SystemVerilog assertions: prove them");
+  verb->require_subcommand(1);
+  verb->footer("Example: callie assert prove counter.sv --json");
+  add_assert_prove(*verb, action);
+}
+
+}  // namespace callie::cli

@@ -1,0 +1,130 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "assertions/prove/prove.h"
+#include "assertions/prove/witness.h"
+#include "assertions/syntax/parser.h"
+#include "cli/assert_commands.h"
+#include "core/atomic_file.h"
+#include "core/json.h"
+
+namespace callie::cli {
+namespace {
+
+using namespace assertions;
+
+struct Options {
+  std::vector<std::string> files, include_dirs, defines;
+  std::string top, witness_dir;
+  bool json = false;
+  ProveOptions prove;
+};
+
+Json to_json(const AssertionResult& r) {
+  Json out;
+  out["name"] = r.name;
+  out["verdict"] = std::string(name(r.verdict));
+  out["method"] = r.method.empty() ? Json(nullptr) : Json(r.method);
+  out["depth"] = r.method.empty() ? Json(nullptr) : Json(r.depth);
+  out["reason"] = r.reason.empty() ? Json(nullptr) : Json(r.reason);
+  out["witness"] = nullptr;
+  if (r.witness) {
+    Json cycles = Json::array();
+    for (const auto& cycle : r.witness->cycles) {
+      Json row = Json::object();
+      for (size_t i = 0; i < cycle.size(); ++i) {
+        const Witness::Signal& signal = r.witness->signals[i];
+        if (signal.width <= 32) {
+          uint64_t value = 0;
+          for (size_t bit = 0; bit < cycle[i].size(); ++bit) value |= static_cast<uint64_t>(cycle[i][bit]) << bit;
+          row[signal.name] = value;
+        } else {
+          row[signal.name] = verilog_literal(cycle[i]);
+        }
+      }
+      cycles.push_back(std::move(row));
+    }
+    out["witness"] = Json{{"cycles", std::move(cycles)}};
+  }
+  out["line"] = r.place.line;
+  out["column"] = r.place.column;
+  return out;
+}
+
+void print_text(const ProveReport& report) {
+  for (const AssertionResult& r : report.assertions) {
+    std::printf("%-12s %s", std::string(name(r.verdict)).c_str(), r.name.c_str());
+    if (r.verdict == Verdict::kProven) std::printf("  (%s, depth %d)", r.method.c_str(), r.depth);
+    if (r.verdict == Verdict::kRefuted) std::printf("  (after %d cycles)", r.depth);
+    if (!r.reason.empty()) std::printf("  %s", r.reason.c_str());
+    std::printf("  %s:%d:%d\n", r.place.file.c_str(), r.place.line, r.place.column);
+    if (r.witness) std::fputs(witness_table(*r.witness).c_str(), stdout);
+  }
+}
+
+std::string file_name(const std::string& assertion) {
+  std::string out = assertion;
+  for (char& c : out) {
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-') c = '_';
+  }
+  return out;
+}
+
+Status write_file(const std::string& path, const std::string& text) {
+  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
+  CALLIE_RETURN_IF_ERROR(file.write(std::string_view(text)));
+  return file.commit();
+}
+
+Status run(const Options& options) {
+  SourceSet sources;
+  PreprocessOptions preprocess;
+  preprocess.include_dirs = options.include_dirs;
+  for (const std::string& define : options.defines) {
+    const size_t equals = define.find('=');
+    preprocess.defines[define.substr(0, equals)] = equals == std::string::npos ? "1" : define.substr(equals + 1);
+  }
+  CALLIE_ASSIGN_OR_RETURN(const ast::Unit unit, parse_files(sources, options.files, preprocess));
+  ProveOptions prove_options = options.prove;
+  prove_options.top = options.top;
+  CALLIE_ASSIGN_OR_RETURN(const ProveReport report, prove(sources, unit, prove_options));
+  if (!options.witness_dir.empty()) {
+    for (const AssertionResult& r : report.assertions) {
+      if (!r.witness) continue;
+      const std::string base = options.witness_dir + "/" + file_name(r.name);
+      CALLIE_RETURN_IF_ERROR(write_file(base + ".vcd", witness_vcd(*r.witness, report.top)));
+      CALLIE_RETURN_IF_ERROR(write_file(base + "_tb.sv", witness_testbench(*r.witness, report.top, report.clock)));
+    }
+  }
+  if (options.json) {
+    Json out;
+    out["assertions"] = Json::array();
+    for (const AssertionResult& r : report.assertions) out["assertions"].push_back(to_json(r));
+    std::printf("%s\n", out.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+  } else {
+    print_text(report);
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+void add_assert_prove(CLI::App& verb, Action& action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = verb.add_subcommand("prove", "Prove or refute every assertion of a design");
+  command->add_option("FILE", options->files, "SystemVerilog files")->required();
+  command->add_option("--top", options->top, "The top module (default: what no other module instantiates)");
+  command->add_option("-I", options->include_dirs, "A folder to look for `include files");
+  command->add_option("-D", options->defines, "NAME or NAME=TEXT: a macro");
+  command->add_flag("--json", options->json, "Print JSON");
+  command->add_option("--max-depth", options->prove.max_bmc_depth, "Cycles to search for counterexamples")
+      ->capture_default_str()->check(CLI::Range(0, 100000));
+  command->add_option("--time-limit", options->prove.time_limit_s, "Seconds for each assertion")
+      ->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--witness-dir", options->witness_dir, "Write each counterexample there: .vcd and a Verilator test bench");
+  command->footer("Example: callie assert prove fifo.sv --top fifo --json");
+  command->callback([options, &action] { action = [options] { return run(*options); }; });
+}
+
+}  // namespace callie::cli

@@ -1,0 +1,80 @@
+#include "assertions/prove/prove.h"
+
+#include <gtest/gtest.h>
+
+namespace callie::assertions {
+namespace {
+
+std::string verdicts(const std::string& text) {
+  auto report = prove_text("t.sv", text);
+  if (!report.ok()) return report.status().message();
+  std::string out;
+  for (const AssertionResult& r : report->assertions) {
+    out += (out.empty() ? "" : " ") + r.name + ":" + std::string(name(r.verdict));
+    if (r.verdict == Verdict::kUndetermined) out += "(" + r.reason + ")";
+  }
+  return out;
+}
+
+TEST(Prove, ClockedRegister) {
+  EXPECT_EQ(verdicts(R"(
+module m(input logic clk, rst_n, en, input logic [7:0] d, output logic [7:0] q);
+  always_ff @(posedge clk or negedge rst_n) if (!rst_n) q <= '0; else if (en) q <= d;
+  a: assert property (@(posedge clk) disable iff (!rst_n) en |=> q == $past(d));
+  b: assert property (@(posedge clk) disable iff (!rst_n) en |-> q == d);
+  c: assert property (@(posedge clk) disable iff (!rst_n) !en |=> $stable(q));
+  d1: assert property (@(posedge clk) !rst_n |-> q == 0);
+  e: assert property (@(posedge clk) en |=> q == $past(d));
+  f: assert property (@(posedge clk) disable iff (!rst_n) en && !en |=> q == 1);
+  g: assert property (@(posedge clk) en |-> s_eventually q == 1);
+endmodule)"),
+            "a:proven b:refuted c:proven d1:proven e:refuted f:vacuous g:unsupported");
+}
+
+TEST(Prove, CounterNeedsReachability) {
+  EXPECT_EQ(verdicts(R"(
+module m(input logic clk, rst, output logic [7:0] n = 0);
+  always_ff @(posedge clk) if (rst || n == 8'd99) n <= 0; else n <= n + 1;
+  a: assert property (@(posedge clk) n < 100);
+  b: assert property (@(posedge clk) n < 20);
+  c: assert property (@(posedge clk) n != 8'd150);
+  d: assert property (@(posedge clk) n == 200 |-> rst);
+endmodule)"),
+            "a:proven b:refuted c:proven d:vacuous");
+}
+
+TEST(Prove, SequencesAndWindows) {
+  EXPECT_EQ(verdicts(R"(
+module m(input logic clk, a, b, output logic p = 0, q = 0, r = 0);
+  always_ff @(posedge clk) begin p <= a; q <= p; r <= q; end
+  default clocking @(posedge clk); endclocking
+  s1: assert property (a |-> ##1 p ##1 q ##1 r);
+  s2: assert property (a ##1 b |-> ##[1:3] r);
+  s3: assert property (a |-> ##[1:2] r);
+  s4: assert property (a[*3] |=> p && q && r);
+  s5: assert property (a |=> p until !p);
+  s6: assert property (not (a ##1 !p));
+  s7: assert property (a throughout b[*2] |=> q);
+  s8: assert property ($rose(p) |-> $past(a) && !$past(a, 2));  // a before the start is any value
+  s9: assert property ((a ##1 b) or (b ##1 a) |=> p || q);
+endmodule)"),
+            "s1:proven s2:proven s3:refuted s4:proven s5:proven s6:proven s7:proven s8:refuted s9:proven");
+}
+
+TEST(Prove, CombinationalAndErrors) {
+  EXPECT_EQ(verdicts(R"(
+module m(input logic [3:0] s, a, output logic [3:0] y);
+  always_comb begin
+    casez (s) 4'b1???: y = a; 4'b01??: y = ~a; default: y = 4'd0; endcase
+    if (s[3]) i1: assert (y == a); else if (s[2]) i2: assert (y == ~a); else i3: assert (y == 0);
+    i4: assert (y != 4'd5);
+  end
+endmodule)"),
+            "i1:proven i2:proven i3:proven i4:refuted");
+  EXPECT_EQ(verdicts("module m(input a, output x, y);\n  assign x = y & a;\n  assign y = x;\nendmodule"),
+            "t.sv:1:26: combinational loop through 'x'\n  module m(input a, output x, y);\n                           ^");
+  EXPECT_EQ(verdicts("module m(input a);\n  sub u(a);\nendmodule"), "t.sv:2:3: no module 'sub'\n    sub u(a);\n    ^");
+}
+
+}  // namespace
+}  // namespace callie::assertions
