@@ -377,6 +377,7 @@ bool PagedEngine::reserve(const EngineRequest& request, Ns now) {
 }
 
 void PagedEngine::start(uint32_t id) {
+  if (id >= slot_of_.size() || slot_of_[id] < 0) return;  // reserved at another rank
   const int32_t slot = slot_of_[id];
   EngineSequence& s = slots_[slot];
   s.computed = s.prompt;
@@ -387,6 +388,7 @@ void PagedEngine::start(uint32_t id) {
 }
 
 void PagedEngine::release(uint32_t id) {
+  if (id >= slot_of_.size() || slot_of_[id] < 0) return;
   const int32_t slot = slot_of_[id];
   release_blocks(slots_[slot]);
   free_slot(slot);
@@ -394,6 +396,7 @@ void PagedEngine::release(uint32_t id) {
 
 bool PagedEngine::fork(uint32_t id, const EngineRequest& branch, Ns now) {
   (void)now;
+  if (id >= slot_of_.size() || slot_of_[id] < 0) return false;  // it ended with this very token
   const int32_t parent_slot = slot_of_[id];
   const int32_t slot = new_slot(branch);
   EngineSequence& s = slots_[slot];

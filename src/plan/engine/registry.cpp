@@ -23,6 +23,7 @@ StatusOr<std::unique_ptr<Engine>> make_engine(const EngineOptions& options) {
   if (options.block_size < 1) return invalid_argument("kv.block must be at least 1");
   if (options.blocks < 1) return invalid_argument("no KV block fits into the memory that the weights leave");
   if (options.async && options.policy != "vllm1") return invalid_argument("async: only policy vllm1 has it");
+  if (options.swap && options.policy != "vllm1") return invalid_argument("preemption: only policy vllm1 swaps");
   for (const Entry& entry : kPolicies) {
     if (options.policy == entry.name) return entry.make(options);
   }

@@ -85,6 +85,10 @@ void Run::fail(Client& c) {
     c.servers[s].clear();
     c.serving[s] = 0;
   }
+  // A lost branch takes its request along, even when the request's own branch had ended.
+  for (size_t i = 0, n = lost.size(); i < n; ++i) {
+    if (live_[lost[i]].parent != kNone) lost.push_back(live_[lost[i]].parent);
+  }
   std::sort(lost.begin(), lost.end());
   lost.erase(std::unique(lost.begin(), lost.end()), lost.end());
   c.area += c.inside * (now_ - c.last_change);
@@ -111,9 +115,6 @@ void Run::fail(Client& c) {
     r.decode_client = -1;
     retry_or_fail(id);
   }
-  // Everything that was inside has left.
-  for (const uint32_t id : lost) (void)id;
-  c.stay += 0;
   c.inside = 0;
   c.outstanding = 0;
   const FailureSpec& f = spec_.groups[c.group].failure;

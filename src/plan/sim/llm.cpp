@@ -274,6 +274,7 @@ void Run::engine_events(Client& c, Engine& engine) {
   for (size_t i = 0; i < events.size(); ++i) {
     const EngineEvent event = events[i];
     Live& r = live_[event.id];
+    if (!r.alive) continue;  // a branch that was stopped when its request joined in this very step
     switch (event.kind) {
       case EngineEvent::Kind::kAdmitted:
         ++c.admitted;

@@ -24,8 +24,7 @@ int Run::route(Role wanted, const Live& r) {
   if (wanted == Role::kPrefill) add(Role::kBoth);
   if (candidates.empty()) return -1;
   if (candidates.size() == 1) return candidates[0];
-  if (spec_.routing.snapshot == 0 && spec_.routing.kind != RouterKind::kRoundRobin &&
-      spec_.routing.kind != RouterKind::kRandom) {
+  if (spec_.routing.kind != RouterKind::kRoundRobin && spec_.routing.kind != RouterKind::kRandom) {
     for (const int k : candidates) sync(clients_[k], now_);
   }
   return pick(candidates, r);
