@@ -13,6 +13,8 @@
 #include "plan/output/summary.h"
 #include "plan/replay/replay.h"
 #include "plan/sim/simulator.h"
+#include "plan/study/sweep.h"
+#include "core/interrupt.h"
 
 namespace callie::cli {
 namespace {
@@ -150,6 +152,87 @@ Status run_config(const RunArguments& a) {
   return ok_status();
 }
 
+struct SweepArguments {
+  std::string config, output, client;
+  std::vector<std::string> set;
+  int threads = 0;
+  bool resume = false, json = false, quiet = false;
+};
+
+Status run_sweep(const SweepArguments& a) {
+  install_interrupt_handler();
+  if (a.resume && a.output.empty()) return Status(StatusCode::kUsage, "--resume needs -o FILE");
+  plan::ConfigLoader loader;
+  CALLIE_ASSIGN_OR_RETURN(const plan::Config config, loader.load(a.config));
+  CALLIE_ASSIGN_OR_RETURN(const auto points, plan::sweep(a.config, a.output, a.resume, a.threads, a.quiet));
+  const int best = plan::best_point(points, config.sweep);
+  const auto name = [](const plan::SweepPoint& p) {
+    std::string out;
+    for (const auto& [place, value] : p.changes) out += (out.empty() ? "" : " ") + place + "=" + value;
+    return out;
+  };
+  if (a.json) {
+    Json rows = Json::array();
+    for (const plan::SweepPoint& p : points) {
+      Json changes;
+      for (const auto& [place, value] : p.changes) changes[place] = value;
+      rows.push_back({{"changes", changes}, {"requests_per_s", p.throughput}, {"goodput_per_s", p.goodput},
+                      {"ttft_p99_ms", p.ttft_p99}, {"tpot_p99_ms", p.tpot_p99}, {"e2e_p99_ms", p.e2e_p99},
+                      {"usd_per_million_tokens", p.usd_per_million}, {"joules_per_token", p.joules_per_token},
+                      {"slo_met", p.slo_met}, {"saturated", p.saturated}, {"error", p.error}});
+    }
+    std::printf("%s\n", Json{{"configurations", rows}, {"best", best}}.dump(2).c_str());
+    return ok_status();
+  }
+  for (size_t i = 0; i < points.size(); ++i) {
+    const plan::SweepPoint& p = points[i];
+    if (!p.error.empty()) {
+      std::printf("  %s: %s\n", name(p).c_str(), p.error.c_str());
+      continue;
+    }
+    std::printf("%s %s: %.2f requests/s, P99 TTFT %.0f ms, TPOT %.1f ms, $%.3f per million tokens, SLO %s\n",
+                static_cast<int>(i) == best ? "*" : " ", name(p).c_str(), p.throughput, p.ttft_p99, p.tpot_p99,
+                p.usd_per_million, p.slo_met ? "met" : "missed");
+  }
+  std::printf(best >= 0 ? "* is the best that meets the SLO\n" : "no configuration meets the SLO\n");
+  return ok_status();
+}
+
+Status run_capacity(const SweepArguments& a) {
+  install_interrupt_handler();
+  CALLIE_ASSIGN_OR_RETURN(const auto overrides, parse_overrides(a.set));
+  Json out;
+  if (!a.client.empty()) {
+    int64_t simulated = 0;
+    CALLIE_ASSIGN_OR_RETURN(const int count, plan::smallest_count(a.config, overrides, a.client, simulated));
+    out = {{"client", a.client}, {"count", count}, {"simulated_requests", simulated}};
+    if (!a.json) std::printf("%s.count = %d is the smallest that meets the SLO\n", a.client.c_str(), count);
+  } else {
+    CALLIE_ASSIGN_OR_RETURN(const plan::CapacityAnswer c, plan::capacity(a.config, overrides));
+    out = {{"scale", c.scale}, {"requests_per_s", c.requests_per_s}, {"simulated_requests", c.simulated_requests},
+           {"runs", c.runs}};
+    if (!a.json) std::printf("%.2f requests/s (workload.scale %.3f) meet the SLO; %d runs\n", c.requests_per_s, c.scale, c.runs);
+  }
+  plan::ConfigLoader loader;
+  CALLIE_ASSIGN_OR_RETURN(const plan::Config config, loader.load(a.config, overrides));
+  Json flags = Json::array();
+  for (const plan::GroupSpec& g : config.spec.groups) {
+    if (!g.cost) continue;
+    const std::string text =
+        g.engine.policy == "callie"
+            ? fmt::format("callie serve {} --token-budget {} --max-seqs {}", g.model.name, g.engine.token_budget, g.engine.max_seqs)
+            : fmt::format("vllm serve {} --tensor-parallel-size {} --pipeline-parallel-size {} --max-num-batched-tokens {} "
+                          "--max-num-seqs {} --block-size {}",
+                          g.model.name, g.parallelism.tp, g.parallelism.pp, g.engine.token_budget, g.engine.max_seqs,
+                          g.engine.block_size);
+    flags.push_back({{"client", g.name}, {"command", text}});
+    if (!a.json) std::printf("%s: %s\n", g.name.c_str(), text.c_str());
+  }
+  out["flags"] = flags;
+  if (a.json) std::printf("%s\n", out.dump(2).c_str());
+  return ok_status();
+}
+
 }  // namespace
 
 void add_plan(CLI::App& app, Action& action) {
@@ -168,6 +251,26 @@ void add_plan(CLI::App& app, Action& action) {
   u->add_flag("--step", run->step, "Take every step by itself; the result is the same, byte for byte");
   u->footer("Example: callie plan run examples/plan/chat.yaml --explain");
   u->final_callback([run, &action] { action = [run] { return run_config(*run); }; });
+
+  auto sweep = std::make_shared<SweepArguments>();
+  CLI::App* s = plan->add_subcommand("sweep", "Simulate every combination of sweep.grid");
+  s->add_option("CONFIG", sweep->config, "YAML file")->required();
+  s->add_option("-o,--output", sweep->output, "CSV file, one row per configuration, written as they finish");
+  s->add_flag("--resume", sweep->resume, "Keep the rows of the CSV file and run only the others");
+  s->add_option("--threads", sweep->threads, "Simulations at the same time; 0 = physical cores");
+  s->add_flag("--json", sweep->json, "Print one JSON object");
+  s->add_flag("--quiet", sweep->quiet, "No progress line");
+  s->footer("Example: callie plan sweep examples/plan/sweep.yaml -o sweep.csv");
+  s->final_callback([sweep, &action] { action = [sweep] { return run_sweep(*sweep); }; });
+
+  auto size = std::make_shared<SweepArguments>();
+  CLI::App* k = plan->add_subcommand("capacity", "Largest rate under the SLO, or the fewest clients for a rate");
+  k->add_option("CONFIG", size->config, "YAML file with slo:")->required();
+  k->add_option("--client", size->client, "Find the smallest count of this client at the configured rate");
+  k->add_option("--set", size->set, "Change a value first: dec.count=4");
+  k->add_flag("--json", size->json, "Print one JSON object");
+  k->footer("Example: callie plan capacity examples/plan/chat.yaml --client llm");
+  k->final_callback([size, &action] { action = [size] { return run_capacity(*size); }; });
 
   auto replay = std::make_shared<ReplayArguments>();
   CLI::App* r = plan->add_subcommand("replay", "Simulate a recorded run of a real engine and compare");

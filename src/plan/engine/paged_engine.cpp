@@ -367,11 +367,13 @@ void PagedEngine::repeat(int64_t n) {
 
 bool PagedEngine::reserve(const EngineRequest& request, Ns now) {
   (void)now;
-  const int32_t need = pool_.blocks_for(request.prompt + 1);
+  // Orca keeps room for the whole answer; the others for the next token.
+  const int32_t tokens = request.prompt + (options_.policy == "orca" ? std::max(request.max_tokens, 1) : 1);
+  const int32_t need = pool_.blocks_for(tokens);
   if (need + (running_.empty() ? 0 : watermark_blocks_) > pool_.available()) return false;
   const int32_t slot = new_slot(request);
   EngineSequence& s = slots_[slot];
-  grow(s, request.prompt);
+  grow(s, tokens);
   s.state = State::kReserved;
   return true;
 }
