@@ -61,6 +61,13 @@ endmodule)"),
             "s1:proven s2:proven s3:refuted s4:proven s5:proven s6:proven s7:proven s8:refuted s9:proven");
 }
 
+// A signed literal in an unsigned expression is extended with zeros (IEEE 1800-2017, 11.8.2).
+TEST(Prove, ExtendsLiteralsByTheirContext) {
+  EXPECT_EQ(verdicts("module m(input [15:0] v); always_comb begin a: assert ((v | 8'sd205) >= 16'd0 && "
+                     "(16'd0 | 8'sd205) == 16'h00cd); b: assert ((16'sd0 | 8'sd205) == 16'shffcd); end endmodule"),
+            "a:proven b:proven");
+}
+
 TEST(Prove, CombinationalAndErrors) {
   EXPECT_EQ(verdicts(R"(
 module m(input logic [3:0] s, a, output logic [3:0] y);

@@ -105,7 +105,6 @@ Word Elaborator::number_word(const ast::Number& number, int width, Span span, Fr
     const int at = number.fill ? 0 : i;
     if (number.unknown_bit(at)) out[i] = design_.unknown_bit(span);
     else if (number.bit(at)) out[i] = kTrue;
-    else if (i >= number.width && !number.fill && number.is_signed && number.bit(number.width - 1)) out[i] = kTrue;
   }
   return out;
 }
@@ -190,7 +189,7 @@ int64_t Elaborator::constant(const Expr& expr, Scope* scope, std::string_view wh
 Word Elaborator::evaluate(const Expr& expr, int width, bool is_signed, Frame& frame) {
   charge(expr.span);
   switch (expr.kind) {
-    case ExprKind::kNumber: return resize(number_word(*expr.number, std::max(width, expr.number->fill ? width : expr.number->width), expr.span, frame), width, is_signed);
+    case ExprKind::kNumber: return resize(number_word(*expr.number, expr.number->fill ? width : expr.number->width, expr.span, frame), width, is_signed);
     case ExprKind::kString: {
       Word out(static_cast<size_t>(std::max<size_t>(8, 8 * expr.name.size())), kFalse);
       for (size_t i = 0; i < expr.name.size(); ++i) {

@@ -25,6 +25,7 @@ class Deadline : public CaDiCaL::Terminator {
 class Unrolling {
  public:
   Unrolling(const Net& net, const Cone& cone, bool from_initial) : net_(net), cone_(cone), from_initial_(from_initial) {
+    solver.set("quiet", 1);
     true_ = ++variables_;
     solver.add(true_);
     solver.add(0);

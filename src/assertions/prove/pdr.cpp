@@ -27,6 +27,7 @@ class Stop : public CaDiCaL::Terminator {
 class Relation {
  public:
   Relation(const Net& net, const Cone& cone, Stop& stop) : net_(net), slot_(net.aig.size(), 0) {
+    solver.set("quiet", 1);
     solver.connect_terminator(&stop);
     true_ = fresh();
     clause({true_});
