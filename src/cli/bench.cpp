@@ -105,7 +105,10 @@ void add_bench(CLI::App& app, Action& action) {
   options->context.add_to(*verb);
   verb->add_flag("--json", options->json, "one JSON object instead of a table");
   verb->footer("Example: callie bench qwen2.5-coder-0.5b --tests pp,tg --depth 4096");
-  verb->final_callback([options, &action] { action = [options] { return bench(*options); }; });
+  add_bench_serve(*verb, action);
+  verb->final_callback([options, verb, &action] {
+    if (!verb->got_subcommand("serve")) action = [options] { return bench(*options); };
+  });
 }
 
 }  // namespace callie::cli

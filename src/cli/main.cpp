@@ -10,6 +10,7 @@ namespace {
 // The order of `callie --help`.
 constexpr AddVerb kVerbs[] = {
     add_run,
+    add_serve,
     add_pull,
     add_models,
     add_inspect,

@@ -19,6 +19,8 @@ using AddVerb = void (*)(CLI::App& app, Action& action);
 
 void add_assert(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+/// `callie bench serve`; called by add_bench.
+void add_bench_serve(CLI::App& bench, Action& action);
 void add_embed(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
@@ -26,6 +28,7 @@ void add_models(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
 void add_pull(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);
+void add_serve(CLI::App& app, Action& action);
 void add_tokenize(CLI::App& app, Action& action);
 
 }  // namespace callie::cli

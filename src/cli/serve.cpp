@@ -1,0 +1,157 @@
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+
+#include "cli/model_options.h"
+#include "cli/verbs.h"
+#include "core/interrupt.h"
+#include "core/log.h"
+#include "serve/api/api.h"
+#include "serve/model_backend.h"
+#include "serve/response_store.h"
+
+namespace callie::cli {
+namespace {
+
+struct ServeOptions {
+  std::vector<std::string> models = {"smollm2-135m"};
+  ModelOptions model;
+  ContextOptions context;
+  SamplingFlags sampling;
+  serve::HttpOptions http;
+  serve::ApiOptions api;
+  serve::HubOptions hub;
+  serve::ModelBackendOptions backend;
+  std::string api_key_file, store, log_level = "info", memory_budget;
+  double drain_s = 30;
+  bool no_prefix_cache = false, no_page = false;
+};
+
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
+std::string id_of(const std::string& model) { return std::filesystem::path(model).stem().string(); }
+
+Status serve(ServeOptions options) {
+  init_logging(options.log_level);
+  install_interrupt_handler(true);
+  serve::raise_file_limit();
+  const bool open = !is_loopback(options.http.host) && options.http.tls_cert.empty();
+  if (open) spdlog::warn("listening on {} without TLS: prompts and keys can be read on the way", options.http.host);
+  serve::ApiKeys keys;
+  if (!options.api_key_file.empty()) {
+    CALLIE_ASSIGN_OR_RETURN(keys, serve::ApiKeys::read(options.api_key_file));
+  } else if (!is_loopback(options.http.host)) {
+    return error(StatusCode::kUsage, "--host {}: give --api-key-file when others can reach the server", options.http.host);
+  }
+  CALLIE_ASSIGN_OR_RETURN(const SessionOptions session, options.context.session_options());
+  options.backend.executor.kv_format = session.kv_format;
+  options.backend.executor.precision = session.precision;
+  options.backend.executor.kv_memory = session.kv_memory;
+  options.backend.executor.prefix_cache = !options.no_prefix_cache;
+  if (!options.memory_budget.empty()) {
+    CALLIE_ASSIGN_OR_RETURN(options.hub.memory_budget, parse_bytes("--memory-budget", options.memory_budget));
+  }
+  std::unique_ptr<serve::ResponseStore> store;
+  CALLIE_ASSIGN_OR_RETURN(store, serve::ResponseStore::open(options.store.empty() ? ":memory:" : options.store));
+
+  ThreadPool pool(options.model.thread_count());
+  Context context{&pool};
+  std::vector<serve::ModelHub::Entry> entries;
+  for (const std::string& name : options.models) {
+    serve::ModelHub::Entry entry;
+    entry.id = id_of(name);
+    std::error_code unknown;
+    const auto bytes = std::filesystem::file_size(name, unknown);
+    if (!unknown) entry.bytes = static_cast<int64_t>(bytes);
+    entry.load = [&options, &context, &pool, name, id = entry.id]() -> StatusOr<std::shared_ptr<serve::Backend>> {
+      ModelOptions one = options.model;
+      one.model = name;
+      CALLIE_ASSIGN_OR_RETURN(const auto model, load_model(one, context));
+      serve::ModelBackendOptions backend = options.backend;
+      backend.executor.context = options.context.ctx > 0 ? options.context.ctx : std::min<int64_t>(4096, model->spec().context);
+      return serve::make_model_backend(id, model, backend, pool);
+    };
+    entries.push_back(std::move(entry));
+  }
+  serve::Metrics metrics;
+  serve::ModelHub hub(std::move(entries), options.hub);
+  // The first model is there before the first request; a broken file is told at once.
+  Status first;
+  {
+    std::mutex mutex;
+    std::condition_variable done;
+    bool ready = false;
+    hub.use("", [&](StatusOr<std::shared_ptr<serve::Backend>> backend) {
+      std::lock_guard lock(mutex);
+      first = backend.status();
+      ready = true;
+      done.notify_all();
+    });
+    std::unique_lock lock(mutex);
+    done.wait(lock, [&] { return ready; });
+  }
+  CALLIE_RETURN_IF_ERROR(first);
+  options.api.defaults = options.sampling.sampling;
+  options.api.page = !options.no_page;
+  serve::HttpServer* listening = nullptr;
+  serve::Api api(options.api, std::move(keys), &hub, &metrics, store.get(),
+                 [&listening] { return listening ? listening->stats() : serve::HttpStats(); });
+  CALLIE_ASSIGN_OR_RETURN(const auto server, serve::HttpServer::start(options.http, [&api](auto exchange) {
+                            api.handle(std::move(exchange));
+                          }));
+  listening = server.get();
+  std::fprintf(stderr, "listening on %s://%s:%d\n", options.http.tls_cert.empty() ? "http" : "https",
+               options.http.host.c_str(), server->port());
+  while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  spdlog::info("draining");
+  api.stop_accepting();
+  if (!server->drain(options.drain_s)) spdlog::warn("answers were cut off after {} s", options.drain_s);
+  server->stop();
+  return ok_status();
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Action& action) {
+  auto options = std::make_shared<ServeOptions>();
+  CLI::App* verb = app.add_subcommand("serve", "OpenAI-compatible server with continuous batching and a chat page");
+  verb->footer("Example: callie serve smollm2-135m --port 8080");
+  ServeOptions& o = *options;
+  verb->set_config("--config", "", "configuration file (INI or TOML; flags win)")->check(CLI::ExistingFile);
+  verb->allow_config_extras(false);
+  verb->add_option("MODEL", o.models, "models, as for `callie run`; the first is loaded at once")->capture_default_str();
+  verb->add_option("--threads", o.model.threads, "threads (0 = physical cores)")->check(CLI::Range(0, 1024))->capture_default_str();
+  verb->add_flag("--no-cache", o.model.no_cache, "neither read nor write the cache of packed weights");
+  o.context.add_to(*verb);
+  o.sampling.add_to(*verb);
+  verb->add_option("--host", o.http.host, "address to listen on")->capture_default_str();
+  verb->add_option("--port", o.http.port, "port (0 = any)")->check(CLI::Range(0, 65535))->capture_default_str();
+  verb->add_option("--tls-cert", o.http.tls_cert, "certificate chain, PEM");
+  verb->add_option("--tls-key", o.http.tls_key, "private key, PEM");
+  verb->add_option("--client-ca", o.http.client_ca, "clients must show a certificate signed by this one, PEM");
+  verb->add_option("--api-key-file", o.api_key_file, "file with one key a line");
+  verb->add_option("--cors", o.api.cors_origin, "origin that browsers may call from, or *");
+  verb->add_option("--token-budget", o.backend.executor.sched.token_budget, "tokens of one step")->check(CLI::Range(1, 1 << 16))->capture_default_str();
+  verb->add_option("--max-seqs", o.backend.executor.sched.max_seqs, "answers generated together")->check(CLI::Range(1, 4096))->capture_default_str();
+  verb->add_option("--queue-limit", o.backend.executor.sched.queue_limit, "waiting requests before 429")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  verb->add_option("--max-streams", o.api.limits.max_streams, "answers waiting or generated, all models")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  verb->add_option("--max-n", o.api.limits.max_n, "highest `n`")->check(CLI::Range(1, 1024))->capture_default_str();
+  verb->add_option("--max-body", o.http.max_body_bytes, "bytes of a request's body")->check(CLI::Range(int64_t{1}, int64_t{1} << 32))->capture_default_str();
+  verb->add_option("--max-connections", o.http.max_connections, "open connections")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  verb->add_option("--request-timeout", o.api.limits.request_timeout_s, "seconds for one answer")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--drain", o.drain_s, "seconds that open answers may take after SIGTERM")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_flag("--no-prefix-cache", o.no_prefix_cache, "do not share computed prefixes between requests");
+  verb->add_flag("--no-page", o.no_page, "no chat page at /");
+  verb->add_option("--idle-unload", o.hub.idle_unload_s, "seconds without use before a model leaves memory (0 = never)")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_option("--memory-budget", o.memory_budget, "memory of all loaded models, for example 8G");
+  verb->add_option("--store", o.store, "SQLite file for stored responses (default: in memory)");
+  verb->add_option("--request-log", o.backend.request_log, "JSON lines, one for each request");
+  verb->add_option("--step-log", o.backend.step_log, "JSON lines, one for each step");
+  verb->add_option("--log-level", o.log_level, "trace, debug, info, warn, error or off")->capture_default_str();
+  verb->callback([options, &action] { action = [options] { return serve(*options); }; });
+}
+
+}  // namespace callie::cli

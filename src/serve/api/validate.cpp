@@ -1,0 +1,184 @@
+#include "serve/api/validate.h"
+
+#include <cmath>
+
+#include "serve/metrics.h"
+
+namespace callie::serve {
+namespace {
+
+constexpr int kMaxDepth = 200;
+
+class Validator {
+ public:
+  explicit Validator(const Json& root) : root_(root) {}
+
+  bool check(const Json& schema, const Json& value, int depth) {
+    if (schema.is_boolean()) return schema.get<bool>();
+    if (!schema.is_object() || depth > kMaxDepth) return false;
+    if (schema.contains("$ref") && !check_ref(schema["$ref"], value, depth)) return false;
+    if (schema.contains("const") && schema["const"] != value) return false;
+    if (schema.contains("enum") && !contains(schema["enum"], value)) return false;
+    if (schema.contains("type") && !check_type(schema["type"], value)) return false;
+    return combine(schema, value, depth) && check_object(schema, value, depth) && check_array(schema, value, depth) &&
+           check_scalar(schema, value);
+  }
+
+ private:
+  static bool contains(const Json& list, const Json& value) {
+    for (const Json& one : list) {
+      if (one == value) return true;
+    }
+    return false;
+  }
+
+  bool check_ref(const Json& ref, const Json& value, int depth) {
+    if (!ref.is_string()) return false;
+    const std::string& text = ref.get_ref<const std::string&>();
+    if (text.empty() || text[0] != '#') return false;
+    const Json::json_pointer pointer(text.substr(1));
+    return root_.contains(pointer) && check(root_[pointer], value, depth + 1);
+  }
+
+  static bool check_type(const Json& type, const Json& value) {
+    if (type.is_array()) {
+      for (const Json& one : type) {
+        if (check_type(one, value)) return true;
+      }
+      return false;
+    }
+    if (type == "object") return value.is_object();
+    if (type == "array") return value.is_array();
+    if (type == "string") return value.is_string();
+    if (type == "boolean") return value.is_boolean();
+    if (type == "null") return value.is_null();
+    if (type == "number") return value.is_number();
+    if (type == "integer") {
+      return value.is_number_integer() ||
+             (value.is_number_float() && std::trunc(value.get<double>()) == value.get<double>());
+    }
+    return false;
+  }
+
+  bool combine(const Json& schema, const Json& value, int depth) {
+    const auto count = [&](const char* key) {
+      int n = 0;
+      for (const Json& one : schema[key]) n += check(one, value, depth + 1);
+      return n;
+    };
+    if (schema.contains("allOf") && count("allOf") != static_cast<int>(schema["allOf"].size())) return false;
+    if (schema.contains("anyOf") && count("anyOf") == 0) return false;
+    if (schema.contains("oneOf") && count("oneOf") != 1) return false;
+    return !schema.contains("not") || !check(schema["not"], value, depth + 1);
+  }
+
+  bool check_object(const Json& schema, const Json& value, int depth) {
+    if (!value.is_object()) return true;
+    if (schema.contains("required")) {
+      for (const Json& name : schema["required"]) {
+        if (!name.is_string() || !value.contains(name.get<std::string>())) return false;
+      }
+    }
+    const Json properties = schema.value("properties", Json::object());
+    for (auto it = value.begin(); it != value.end(); ++it) {
+      if (properties.contains(it.key())) {
+        if (!check(properties[it.key()], *it, depth + 1)) return false;
+      } else if (schema.contains("additionalProperties") && !schema.contains("patternProperties")) {
+        if (!check(schema["additionalProperties"], *it, depth + 1)) return false;
+      }
+    }
+    return in_range(schema, "minProperties", "maxProperties", static_cast<double>(value.size()));
+  }
+
+  bool check_array(const Json& schema, const Json& value, int depth) {
+    if (!value.is_array()) return true;
+    const size_t n_prefix = schema.contains("prefixItems") ? schema["prefixItems"].size() : 0;
+    for (size_t i = 0; i < value.size(); ++i) {
+      if (i < n_prefix) {
+        if (!check(schema["prefixItems"][i], value[i], depth + 1)) return false;
+      } else if (schema.contains("items") && !check(schema["items"], value[i], depth + 1)) {
+        return false;
+      }
+    }
+    return in_range(schema, "minItems", "maxItems", static_cast<double>(value.size()));
+  }
+
+  static bool check_scalar(const Json& schema, const Json& value) {
+    if (value.is_string()) {
+      double length = 0;  // in code points
+      for (unsigned char c : value.get_ref<const std::string&>()) length += (c & 0xC0) != 0x80;
+      return in_range(schema, "minLength", "maxLength", length);
+    }
+    if (!value.is_number()) return true;
+    const double n = value.get<double>();
+    if (schema.contains("exclusiveMinimum") && !(n > schema["exclusiveMinimum"].get<double>())) return false;
+    if (schema.contains("exclusiveMaximum") && !(n < schema["exclusiveMaximum"].get<double>())) return false;
+    if (schema.contains("multipleOf") && std::remainder(n, schema["multipleOf"].get<double>()) != 0) return false;
+    return in_range(schema, "minimum", "maximum", n);
+  }
+
+  static bool in_range(const Json& schema, const char* low, const char* high, double n) {
+    return !(schema.contains(low) && n < schema[low].get<double>()) &&
+           !(schema.contains(high) && n > schema[high].get<double>());
+  }
+
+  const Json& root_;
+};
+
+class ValidatingFormat : public AnswerFormat {
+ public:
+  ValidatingFormat(std::unique_ptr<AnswerFormat> inner, const std::string& schema, Metrics& metrics)
+      : inner_(std::move(inner)), schema_(Json::parse(schema, nullptr, false)), metrics_(metrics) {}
+  void begin(Exchange& exchange) override { inner_->begin(exchange); }
+  void delta(Exchange& exchange, int index, const AnswerDelta& delta, const std::vector<LoggedToken>& tokens) override {
+    inner_->delta(exchange, index, delta, tokens);
+  }
+  void choice_done(Exchange& exchange, const Choice& choice) override {
+    Choice copy = choice;
+    judge(copy);
+    inner_->choice_done(exchange, copy);
+    counted_ = true;
+  }
+  void done(Exchange& exchange, const std::vector<Choice>& choices, const Usage& usage) override {
+    std::vector<Choice> copies = choices;
+    if (!counted_) {
+      for (Choice& choice : copies) judge(choice);
+    }
+    inner_->done(exchange, copies, usage);
+  }
+
+ private:
+  void judge(Choice& choice) {
+    if (choice.finish_reason != "stop") return;
+    ++metrics_.schema_checked;
+    const Json value = Json::parse(choice.answer.content, nullptr, false);
+    std::string reason;
+    if (!value.is_discarded() && valid_json(schema_, value, &reason)) return;
+    ++metrics_.schema_failed;
+    choice.finish_reason = "content_filter";
+  }
+
+  std::unique_ptr<AnswerFormat> inner_;
+  Json schema_;
+  Metrics& metrics_;
+  bool counted_ = false;
+};
+
+}  // namespace
+
+bool valid_json(const Json& schema, const Json& value, std::string* reason) {
+  try {
+    if (Validator(schema).check(schema, value, 0)) return true;
+    *reason = "the value does not match the schema";
+  } catch (const Json::exception& problem) {
+    *reason = problem.what();  // a schema whose keyword has a value of the wrong type
+  }
+  return false;
+}
+
+std::unique_ptr<AnswerFormat> validating(std::unique_ptr<AnswerFormat> format, const std::string& schema,
+                                         Metrics& metrics) {
+  return std::make_unique<ValidatingFormat>(std::move(format), schema, metrics);
+}
+
+}  // namespace callie::serve

@@ -1,0 +1,229 @@
+#include "serve/load_generator.h"
+
+#include <curl/curl.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <mutex>
+#include <thread>
+
+#include "core/json.h"
+#include "core/philox.h"
+
+namespace callie::serve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+struct Result {
+  bool ok = false;
+  std::string error;
+  double ttft_ms = 0, tpot_ms = 0, e2e_ms = 0;
+  int64_t prompt_tokens = 0, output_tokens = 0;
+};
+
+// Splits a stream of server-sent events and notes when tokens came.
+struct Reader {
+  std::string held, error;
+  Clock::time_point first{}, last{};
+  int64_t prompt_tokens = 0, output_tokens = 0;
+  bool done = false;
+
+  void add(const char* data, size_t n) {
+    held.append(data, n);
+    for (size_t end; (end = held.find("\n\n")) != std::string::npos; held.erase(0, end + 2)) {
+      if (held.starts_with("data: [DONE]")) {
+        done = true;
+      } else if (held.starts_with("data: ")) {
+        event(held.substr(6, end - 6));
+      }
+    }
+  }
+  void event(const std::string& text) {
+    const Json json = Json::parse(text, nullptr, false);
+    if (!json.is_object()) return;
+    if (json.contains("error")) error = text;
+    if (json.contains("usage") && json["usage"].is_object()) {
+      prompt_tokens = json["usage"].value("prompt_tokens", int64_t{0});
+      output_tokens = json["usage"].value("completion_tokens", int64_t{0});
+    }
+    if (!json.contains("choices") || json["choices"].empty()) return;
+    const Json& choice = json["choices"][0];
+    const bool token = choice.contains("delta") && choice["delta"].contains("content") &&
+                       choice["delta"]["content"].is_string() && choice["delta"]["content"] != "";
+    if (!token) return;
+    last = Clock::now();
+    if (first == Clock::time_point{}) first = last;
+  }
+};
+
+size_t on_data(char* data, size_t size, size_t n, void* reader) {
+  static_cast<Reader*>(reader)->add(data, size * n);
+  return size * n;
+}
+
+class Client {
+ public:
+  explicit Client(const LoadOptions& options) : options_(options), curl_(curl_easy_init()) {
+    headers_ = curl_slist_append(headers_, "Content-Type: application/json");
+    headers_ = curl_slist_append(headers_, "Expect:");
+    if (!options.api_key.empty()) {
+      headers_ = curl_slist_append(headers_, ("Authorization: Bearer " + options.api_key).c_str());
+    }
+  }
+  ~Client() {
+    curl_slist_free_all(headers_);
+    curl_easy_cleanup(curl_);
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  Result run(int index, Clock::time_point due) {
+    const std::string& prompt = options_.prompts[static_cast<size_t>(index) % options_.prompts.size()];
+    Json body = {{"messages", Json::array({{{"role", "user"}, {"content", prompt}}})},
+                 {"max_tokens", options_.max_tokens},
+                 {"temperature", options_.temperature},
+                 {"seed", options_.seed + static_cast<uint64_t>(index)},
+                 {"ignore_eos", options_.ignore_eos},
+                 {"stream", true},
+                 {"stream_options", {{"include_usage", true}}}};
+    if (!options_.model.empty()) body["model"] = options_.model;
+    const std::string text = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+    Reader reader;
+    const std::string url = options_.url + "/v1/chat/completions";
+    curl_easy_setopt(curl_, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(curl_, CURLOPT_HTTPHEADER, headers_);
+    curl_easy_setopt(curl_, CURLOPT_POSTFIELDS, text.c_str());
+    curl_easy_setopt(curl_, CURLOPT_POSTFIELDSIZE, static_cast<long>(text.size()));
+    curl_easy_setopt(curl_, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(curl_, CURLOPT_WRITEDATA, &reader);
+    curl_easy_setopt(curl_, CURLOPT_NOSIGNAL, 1L);
+    const CURLcode code = curl_easy_perform(curl_);
+    long status = 0;
+    curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &status);
+    Result result;
+    if (code != CURLE_OK) {
+      result.error = curl_easy_strerror(code);
+    } else if (status != 200) {
+      result.error = fmt::format("HTTP {}: {}", status, reader.held.substr(0, 200));
+    } else if (!reader.error.empty() || !reader.done || reader.first == Clock::time_point{}) {
+      result.error = reader.error.empty() ? "the stream ended early" : reader.error;
+    } else {
+      result.ok = true;
+      result.ttft_ms = ms(due, reader.first);
+      result.e2e_ms = ms(due, reader.last);
+      result.prompt_tokens = reader.prompt_tokens;
+      result.output_tokens = reader.output_tokens;
+      if (result.output_tokens > 1) {
+        result.tpot_ms = ms(reader.first, reader.last) / static_cast<double>(result.output_tokens - 1);
+      }
+    }
+    return result;
+  }
+
+ private:
+  const LoadOptions& options_;
+  CURL* curl_;
+  curl_slist* headers_ = nullptr;
+};
+
+double cpu_s() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         1e-6 * static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+// When each request of an open loop is due, in seconds; empty for a closed loop.
+std::vector<double> schedule(const LoadOptions& options) {
+  if (!options.arrivals_s.empty() || options.rate <= 0) return options.arrivals_s;
+  SequentialRng rng(options.seed, Purpose::kWorkload);
+  std::vector<double> due;
+  double t = 0;
+  for (int i = 0; i < options.requests; ++i) due.push_back(t += -std::log(rng.next_double()) / options.rate);
+  return due;
+}
+
+}  // namespace
+
+Percentiles percentiles(std::vector<double> values) {
+  Percentiles out;
+  if (values.empty()) return out;
+  std::sort(values.begin(), values.end());
+  for (double value : values) out.mean += value / static_cast<double>(values.size());
+  const auto at = [&](double q) {
+    const double rank = q * static_cast<double>(values.size() - 1);
+    const auto low = static_cast<size_t>(rank);
+    const size_t high = std::min(low + 1, values.size() - 1);
+    return values[low] + (rank - static_cast<double>(low)) * (values[high] - values[low]);
+  };
+  out.p50 = at(0.5);
+  out.p90 = at(0.9);
+  out.p99 = at(0.99);
+  return out;
+}
+
+StatusOr<LoadReport> generate_load(const LoadOptions& options) {
+  if (options.prompts.empty()) return invalid_argument("prompts: none");
+  const std::vector<double> due = schedule(options);
+  const int n = due.empty() ? options.requests : static_cast<int>(due.size());
+  if (n < 1) return invalid_argument("requests: {} is below 1", n);
+  curl_global_init(CURL_GLOBAL_DEFAULT);
+  std::vector<Result> results(n);
+  std::atomic<int> next{0};
+  const double cpu_before = cpu_s();
+  const Clock::time_point start = Clock::now();
+  std::vector<std::thread> threads;
+  const int n_threads = due.empty() ? std::min(options.clients, n) : n;
+  for (int t = 0; t < n_threads; ++t) {
+    threads.emplace_back([&, t] {
+      if (!due.empty()) {
+        const auto at = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(due[t]));
+        std::this_thread::sleep_until(at);
+        Client client(options);
+        results[t] = client.run(t, at);
+        return;
+      }
+      Client client(options);
+      for (int i; (i = next++) < n;) results[i] = client.run(i, Clock::now());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  LoadReport report;
+  report.wall_s = std::chrono::duration<double>(Clock::now() - start).count();
+  report.client_cpu_share = (cpu_s() - cpu_before) / report.wall_s;
+  report.requests = n;
+  std::vector<double> ttft, tpot, e2e;
+  int64_t output = 0, prompt = 0;
+  int good = 0;
+  for (const Result& result : results) {
+    if (!result.ok) {
+      ++report.failed;
+      if (report.first_error.empty()) report.first_error = result.error;
+      continue;
+    }
+    ttft.push_back(result.ttft_ms);
+    e2e.push_back(result.e2e_ms);
+    if (result.output_tokens > 1) tpot.push_back(result.tpot_ms);
+    output += result.output_tokens;
+    prompt += result.prompt_tokens;
+    good += (options.slo_ttft_ms <= 0 || result.ttft_ms <= options.slo_ttft_ms) &&
+            (options.slo_tpot_ms <= 0 || result.tpot_ms <= options.slo_tpot_ms);
+  }
+  report.output_tok_s = static_cast<double>(output) / report.wall_s;
+  report.total_tok_s = static_cast<double>(output + prompt) / report.wall_s;
+  report.goodput_req_s = good / report.wall_s;
+  report.ttft_ms = percentiles(std::move(ttft));
+  report.tpot_ms = percentiles(std::move(tpot));
+  report.e2e_ms = percentiles(std::move(e2e));
+  return report;
+}
+
+}  // namespace callie::serve

@@ -1,0 +1,126 @@
+#include "serve/model_hub.h"
+
+#include <chrono>
+
+#include "core/log.h"
+
+namespace callie::serve {
+namespace {
+
+double now_s() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+bool busy(const Backend& backend) {
+  const BackendStats stats = backend.stats();
+  return stats.running + stats.waiting > 0;
+}
+
+}  // namespace
+
+ModelHub::ModelHub(std::vector<Entry> entries, const HubOptions& options) : options_(options) {
+  for (Entry& entry : entries) {
+    slots_.push_back(std::make_unique<Slot>());
+    slots_.back()->entry = std::move(entry);
+  }
+  thread_ = std::thread([this] { run(); });
+}
+
+ModelHub::~ModelHub() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void ModelHub::use(const std::string& name, Ready ready) {
+  std::unique_lock lock(mutex_);
+  for (const auto& slot : slots_) {
+    if (!name.empty() && slot->entry.id != name) continue;
+    slot->last_use_s = now_s();
+    if (slot->backend) {
+      auto backend = slot->backend;
+      lock.unlock();
+      return ready(std::move(backend));
+    }
+    slot->waiting.push_back(std::move(ready));
+    if (!slot->loading) {
+      slot->loading = true;
+      to_load_.push_back(slot.get());
+      changed_.notify_all();
+    }
+    return;
+  }
+  lock.unlock();
+  ready(not_found("the model '{}' does not exist", name));
+}
+
+std::vector<ModelHub::Listing> ModelHub::list() const {
+  std::lock_guard lock(mutex_);
+  std::vector<Listing> out;
+  for (const auto& slot : slots_) out.push_back({slot->entry.id, slot->entry.created, slot->backend});
+  return out;
+}
+
+void ModelHub::make_room(const Slot& wanted, std::vector<std::shared_ptr<Backend>>* dropped) {
+  if (options_.memory_budget <= 0) return;
+  for (;;) {
+    int64_t bytes = wanted.entry.bytes;
+    Slot* oldest = nullptr;
+    for (const auto& slot : slots_) {
+      if (!slot->backend) continue;
+      bytes += slot->entry.bytes;
+      if (!busy(*slot->backend) && (!oldest || slot->last_use_s < oldest->last_use_s)) oldest = slot.get();
+    }
+    if (bytes <= options_.memory_budget || !oldest) return;
+    spdlog::info("unloading {} to make room", oldest->entry.id);
+    dropped->push_back(std::move(oldest->backend));
+  }
+}
+
+void ModelHub::load(Slot& slot, std::unique_lock<std::mutex>& lock) {
+  std::vector<std::shared_ptr<Backend>> dropped;
+  make_room(slot, &dropped);
+  lock.unlock();
+  dropped.clear();  // joins their threads
+  auto loaded = slot.entry.load();
+  if (!loaded.ok()) spdlog::error("{}: {}", slot.entry.id, loaded.status().message());
+  lock.lock();
+  slot.loading = false;
+  if (loaded.ok()) slot.backend = *loaded;
+  std::vector<Ready> waiting;
+  waiting.swap(slot.waiting);
+  lock.unlock();
+  for (Ready& ready : waiting) ready(loaded);
+  lock.lock();
+}
+
+void ModelHub::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (!to_load_.empty()) {
+      Slot* slot = to_load_.front();
+      to_load_.pop_front();
+      load(*slot, lock);
+      continue;
+    }
+    if (options_.idle_unload_s <= 0) {
+      changed_.wait(lock);
+      continue;
+    }
+    changed_.wait_for(lock, std::chrono::seconds(1));
+    std::vector<std::shared_ptr<Backend>> dropped;
+    for (const auto& slot : slots_) {
+      if (!slot->backend || now_s() - slot->last_use_s < options_.idle_unload_s || busy(*slot->backend)) continue;
+      spdlog::info("unloading {} after {} s without use", slot->entry.id, options_.idle_unload_s);
+      dropped.push_back(std::move(slot->backend));
+    }
+    lock.unlock();
+    dropped.clear();
+    lock.lock();
+  }
+}
+
+}  // namespace callie::serve
