@@ -421,6 +421,7 @@ Status Run::run() {
   const bool multi_class = result_.classes.size() > 1;
   if (!multi_class) result_.classes[0].name = "default";
 
+  int64_t idle_timers = 0;
   while (more_arrivals_ || n_live_ > 0) {
     if (fabric_.next() != flow_event_) {
       flow_event_ = fabric_.next();
@@ -449,6 +450,10 @@ Status Run::run() {
     if (event.t > spec_.horizon) break;
     now_ = event.t;
     ++result_.events;
+    // Timers alone move nothing: when only they are left, the requests still inside can never finish.
+    const bool timer = event.type == EventType::kSnapshot || event.type == EventType::kSample;
+    idle_timers = timer && !more_arrivals_ ? idle_timers + 1 : 0;
+    if (idle_timers > 100'000) break;
     switch (event.type) {
       case EventType::kStepEnd: {
         Client& c = clients_[event.id];
