@@ -64,8 +64,8 @@ class CallieEngine : public Engine {
         events_.push_back({EngineEvent::Kind::kAdmitted, static_cast<uint32_t>(s.request_id), s.cached_tokens});
       }
     }
-    if (plan.rows.empty()) return false;
     preemptions_ += static_cast<int64_t>(plan.preempted.size());
+    if (plan.rows.empty()) return false;
     decode_only_ = true;
     for (const sched::Row& row : plan.rows) {
       if (row.kind == sched::RowKind::kPrefill) {

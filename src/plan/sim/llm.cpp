@@ -132,7 +132,12 @@ Ns Run::duration(Client& c, const std::vector<BatchView>& views, const std::vect
 
 void Run::kick(Client& c) {
   if (c.busy || !c.up) return;
-  if (!plan(c, c.views, c.planned)) return;
+  if (!plan(c, c.views, c.planned)) {
+    // A lone sequence may have given up its blocks to the reservations of others: it can be admitted again at once.
+    bool waiting = false;
+    for (const auto& engine : c.engines) waiting |= !engine->idle();
+    if (!waiting || !plan(c, c.views, c.planned)) return;
+  }
   begin_step(c);
 }
 
@@ -421,6 +426,7 @@ void Run::hand_over(Client& c, uint32_t id) {
     for (auto& engine : c.engines) engine->release(id);
     retire(c, id);
     retry_or_fail(id);
+    want_kick(c);
     return;
   }
   r.decode_client = static_cast<int16_t>(d);
@@ -449,6 +455,7 @@ void Run::try_reserve(Client& d) {
       for (auto& engine : p.engines) engine->release(id);
       retire(p, id);
       reject(id, false);
+      want_kick(p);  // its blocks are free again
       continue;
     }
     if (!d.engines[best]->reserve(request, now_)) return;
