@@ -59,7 +59,7 @@ def spread(values):
 
 
 def measure(name, path, args):
-    peers = [("llama.cpp", llama_bench, args.llama, ["-fa", fa, "-mmp", "0"], f"-fa {fa}") for fa in ("0", "1")]
+    peers = [("llama.cpp", llama_bench, args.llama, ["-fa", fa], f"-fa {fa}") for fa in ("0", "1")]
     if args.ik:
         peers += [("ik_llama.cpp", ik_bench, args.ik, ["-fa", fa] + (["-rtr", "1"] if rtr else []),
                    f"-fa {fa}{' -rtr 1' if rtr else ''}") for fa in ("0", "1") for rtr in (False, True)]
