@@ -81,8 +81,13 @@ def environment():
 
 def cases(templates):
     env = environment()
-    for name, source in templates.items():
-        compiled = env.from_string(source)
+    for name, source in list(templates.items()):
+        try:
+            compiled = env.from_string(source)
+        except jinja2.exceptions.TemplateSyntaxError as problem:
+            print(f"left out: {name}: {problem}", file=sys.stderr)
+            del templates[name]
+            continue
         for label, conversation in CONVERSATIONS.items():
             variables = {"messages": conversation["messages"], "tools": conversation.get("tools"), "documents": None,
                          "add_generation_prompt": conversation.get("add_generation_prompt", True),
@@ -98,8 +103,9 @@ def main():
     own = sys.argv[1] == "own"
     templates = OWN if own else {p.name: p.read_text() for p in sorted(pathlib.Path(sys.argv[1]).glob("*.jinja"))}
     out = pathlib.Path(__file__).parent / "templates.json" if own else pathlib.Path(sys.argv[3])
+    found = list(cases(templates))
     out.write_text(json.dumps({"now": NOW, "templates": templates, "conversations": CONVERSATIONS,
-                               "cases": list(cases(templates))}, ensure_ascii=False, indent=1) + "\n")
+                               "cases": found}, ensure_ascii=False, indent=1) + "\n")
 
 
 if __name__ == "__main__":
