@@ -1,6 +1,7 @@
 // A broken or foreign model file gives one clear line that names the file, never a crash.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -15,13 +16,16 @@ namespace {
 class BrokenModel : public testing::Test {
  protected:
   void SetUp() override {
-    path_ = testing::TempDir() + "/broken.gguf";
+    // A folder of its own: tests of one binary run as processes side by side.
+    folder_ = testing::TempDir() + "/callie_" + std::to_string(getpid());
+    std::filesystem::create_directories(folder_);
+    path_ = folder_ + "/broken.gguf";
     ASSERT_TRUE(test::write_tiny_gguf(path_, tensor::StorageType::kQ4_K).ok());
     auto text = read_text_file(path_);
     ASSERT_TRUE(text.ok());
     bytes_ = *text;
   }
-  void TearDown() override { std::filesystem::remove(path_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   Status load(const std::string& content) {
     std::ofstream(path_, std::ios::binary) << content;
@@ -30,7 +34,7 @@ class BrokenModel : public testing::Test {
     return Model::load(path_, {}, context).status();
   }
 
-  std::string path_, bytes_;
+  std::string folder_, path_, bytes_;
 };
 
 TEST_F(BrokenModel, WholeFileLoads) { EXPECT_TRUE(load(bytes_).ok()); }
