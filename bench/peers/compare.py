@@ -5,8 +5,9 @@
   bench/peers/compare.py --callie build/release/callie --llama ~/.cache/callie-peers/bin [--ik DIR/bin]
                          --model NAME=FILE ... [--threads 2] [--rounds 5] [--depth 0] [--readme README.md]
 
-Each round runs every engine once, in turn, so that a slow moment of the machine meets all alike. Peers run in every
-combination of flash attention and run-time repacking; the best median of each counts, and its flags are printed. What
+Each round runs every engine once, in turn, so that a slow moment of the machine meets all alike. llama.cpp runs
+with flash attention on and off (repacking at its default, on), ik_llama.cpp in every combination of flash attention and
+run-time repacking; the best median of each counts, and its flags are printed. What
 decides is the median of the ratios Callie / peer, round by round; their range is printed beside it.
 """
 import argparse

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "cli/verbs.h"
+#include "core/log.h"
 #include "core/version.h"
 
 namespace callie::cli {
@@ -41,6 +42,7 @@ int main(int argc, char** argv) {
                "callie");
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
+  init_logging();  // to stderr: stdout belongs to --json
   Action action;
   for (AddVerb add : kVerbs) {
     if (add) add(app, action);

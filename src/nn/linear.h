@@ -19,7 +19,7 @@ struct Linear {
   std::vector<tensor::PackedMatrix> parts;
   std::vector<float> bias;  ///< [rows()] or empty
   /// Activations are quantized twice, the second time what the first left over: 15 bits instead of 8, for twice the dots
-  /// and the same bytes. For small models, whose logits 8 bits would move too far (docs/performance.md).
+  /// and the same bytes. For small models, whose logits 8 bits would move too far.
   bool fine = false;
 
   bool empty() const { return parts.empty(); }

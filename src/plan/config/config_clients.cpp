@@ -163,7 +163,7 @@ void ConfigReader::read_engine(YamlMap& client, GroupSpec& group, const ModelEnt
   e.window = model.shape.window;
   e.seed = config.spec.workload.seed;
 
-  // Host time beside the accelerator: what an engine's scheduler and input preparation take (docs/planner/costs.md).
+  // Host time beside the accelerator: what an engine's scheduler and input preparation take.
   group.host = {from_us(300), 0, 0, from_us(200)};
   const YAML::Node host = client.node("host");
   if (host.IsDefined() && host.IsScalar() && host.Scalar() == "none") {

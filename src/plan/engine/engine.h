@@ -13,7 +13,7 @@
 
 namespace callie::plan {
 
-/// How an engine batches. One struct for every policy; a policy reads what it documents (docs/planner/policies.md).
+/// How an engine batches. One struct for every policy; a policy reads what it documents.
 struct EngineOptions {
   std::string policy = "vllm1";
   int32_t token_budget = 2048;  ///< tokens of one step
