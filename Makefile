@@ -2,12 +2,12 @@
 PRESET ?= release
 JOBS ?= $(shell nproc)
 
-.PHONY: demo test test-full build packages install clean
+.PHONY: demo test test-full build packages test-packages install clean
 
 demo: build
 	build/release/callie run smollm2-135m "Write three short sentences about the sea."
 
-test: build
+test: build test-packages
 	build/$(PRESET)/callie pull smollm2-135m
 	ctest --test-dir build/$(PRESET) --output-on-failure -j $(JOBS)
 
@@ -24,6 +24,9 @@ build: packages
 
 packages:
 	scripts/install-packages
+
+test-packages:
+	scripts/install-packages --tests
 
 install: build
 	cmake --install build/$(PRESET)

@@ -1,22 +1,29 @@
 #include "serve/page.h"
 
+#include <cstddef>
+
 namespace callie::serve {
 namespace {
 
-constexpr std::string_view kIndex =
+constexpr unsigned char kIndex[] = {
 #include "page_index.inc"
-    ;
-constexpr std::string_view kScript =
+};
+constexpr unsigned char kScript[] = {
 #include "page_app.inc"
-    ;
-constexpr std::string_view kStyle =
+};
+constexpr unsigned char kStyle[] = {
 #include "page_style.inc"
-    ;
+};
 
-constexpr PageFile kFiles[] = {
-    {"/", "text/html; charset=utf-8", kIndex},
-    {"/app.js", "text/javascript; charset=utf-8", kScript},
-    {"/style.css", "text/css; charset=utf-8", kStyle},
+template <size_t n>
+std::string_view text(const unsigned char (&bytes)[n]) {
+  return {reinterpret_cast<const char*>(bytes), n};
+}
+
+const PageFile kFiles[] = {
+    {"/", "text/html; charset=utf-8", text(kIndex)},
+    {"/app.js", "text/javascript; charset=utf-8", text(kScript)},
+    {"/style.css", "text/css; charset=utf-8", text(kStyle)},
 };
 
 }  // namespace

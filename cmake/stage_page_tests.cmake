@@ -1,0 +1,12 @@
+# cmake -DSOURCE=web/tests -DSTAGE=DIR -P: the page's tests and their packages in the build folder.
+find_program(NPM npm REQUIRED)
+file(GLOB files ${SOURCE}/*.mjs ${SOURCE}/*.json)
+file(COPY ${files} DESTINATION ${STAGE})
+file(SHA256 ${SOURCE}/package-lock.json lock)
+if(EXISTS ${STAGE}/installed)
+  file(READ ${STAGE}/installed installed)
+endif()
+if(NOT lock STREQUAL "${installed}")
+  execute_process(COMMAND ${NPM} ci --prefix ${STAGE} --silent --no-audit --no-fund COMMAND_ERROR_IS_FATAL ANY)
+  file(WRITE ${STAGE}/installed ${lock})
+endif()
