@@ -10,6 +10,7 @@
 #include "chat/template.h"
 #include "core/interrupt.h"
 #include "core/json.h"
+#include "decode/speculative/strategy.h"
 
 namespace callie::cli {
 namespace {
@@ -70,8 +71,9 @@ class LineReader {
 
 class Chat {
  public:
-  Chat(Session& session, SamplingOptions sampling, decode::GenerateOptions options, std::string system)
-      : session_(session), sampling_(std::move(sampling)), options_(std::move(options)), system_(std::move(system)) {
+  Chat(Session& session, decode::Speculator* speculator, SamplingOptions sampling, decode::GenerateOptions options,
+       std::string system)
+      : session_(session), speculator_(speculator), sampling_(std::move(sampling)), options_(std::move(options)), system_(std::move(system)) {
     restart();
   }
 
@@ -81,9 +83,9 @@ class Chat {
     CALLIE_ASSIGN_OR_RETURN(const std::string text, chat.render({.messages = &messages_}));
     CALLIE_ASSIGN_OR_RETURN(const auto prompt, session_.model().tokenizer().encode(text, {.parse_special = true}));
     Sampler sampler(sampling_);
-    decode::PlainStrategy strategy(session_, sampler, nullptr);
+    const auto strategy = decode::make_strategy(session_, sampler, nullptr, speculator_);
     clear_interrupt();
-    auto result = decode::generate(session_, strategy, prompt, options_, [](std::string_view part) {
+    auto result = decode::generate(session_, *strategy, prompt, options_, [](std::string_view part) {
       std::fwrite(part.data(), 1, part.size(), stdout);
       std::fflush(stdout);
       return true;
@@ -146,6 +148,7 @@ class Chat {
   }
 
   Session& session_;
+  decode::Speculator* speculator_;
   SamplingOptions sampling_;
   decode::GenerateOptions options_;
   std::string system_;
@@ -154,9 +157,10 @@ class Chat {
 
 }  // namespace
 
-Status chat_loop(Session& session, SamplingOptions sampling, decode::GenerateOptions options, const std::string& system) {
+Status chat_loop(Session& session, decode::Speculator* speculator, SamplingOptions sampling,
+                 decode::GenerateOptions options, const std::string& system) {
   CALLIE_RETURN_IF_ERROR(ChatTemplate::from_tokenizer(session.model().tokenizer()).status());
-  Chat chat(session, std::move(sampling), std::move(options), system);
+  Chat chat(session, speculator, std::move(sampling), std::move(options), system);
   std::fprintf(stderr, "%s; /help for commands, Ctrl-D to leave\n", session.model().path().c_str());
   LineReader reader;
   while (true) {

@@ -5,12 +5,14 @@
 #include "chat/grammar.h"
 #include "chat/template.h"
 #include "cli/chat_loop.h"
+#include "cli/draft_options.h"
 #include "cli/model_options.h"
 #include "cli/verbs.h"
 #include "core/atomic_file.h"
 #include "core/interrupt.h"
 #include "core/json.h"
 #include "decode/generate.h"
+#include "decode/speculative/strategy.h"
 
 namespace callie::cli {
 namespace {
@@ -19,6 +21,7 @@ struct RunOptions {
   ModelOptions model;
   ContextOptions context;
   SamplingFlags sampling;
+  DraftOptions draft;
   std::string prompt, system, json_schema_file, grammar_file;
   int64_t n = 1024;
   bool raw = false, json = false, ignore_eos = false;
@@ -50,9 +53,20 @@ StatusOr<std::vector<int32_t>> prompt_tokens(const Tokenizer& tokenizer, const R
   return tokenizer.encode(text, {.parse_special = true});
 }
 
-std::string summary(const decode::Generation& result, const Model& model) {
-  return fmt::format("[{} prompt tokens {:.0f} tok/s, {} tokens {:.1f} tok/s, loaded in {:.2f} s]", result.prompt_tokens,
-                     result.prompt_tok_s(), result.token_ids.size(), result.decode_tok_s(), model.load_s());
+// Tokens of a pass of the target, the bonus token included; 0 before the first pass.
+double acceptance_length(const decode::Generation& result, const decode::Strategy::Counts& counts) {
+  return counts.passes > 0 ? static_cast<double>(result.token_ids.size() - 1) / static_cast<double>(counts.passes) : 0.0;
+}
+
+std::string summary(const decode::Generation& result, const Model& model, const decode::Strategy& strategy) {
+  const decode::Strategy::Counts counts = strategy.counts();
+  const std::string drafts =
+      counts.drafted > 0 ? fmt::format(", {} of {} drafted tokens accepted, {:.2f} tokens a pass", counts.accepted,
+                                       counts.drafted, acceptance_length(result, counts))
+                         : std::string();
+  return fmt::format("[{} prompt tokens {:.0f} tok/s, {} tokens {:.1f} tok/s{}, loaded in {:.2f} s]",
+                     result.prompt_tokens, result.prompt_tok_s(), result.token_ids.size(), result.decode_tok_s(), drafts,
+                     model.load_s());
 }
 
 void print_json(const decode::Generation& result, const Model& model, const decode::Strategy& strategy,
@@ -71,8 +85,7 @@ void print_json(const decode::Generation& result, const Model& model, const deco
   out["mode"] = strategy.name();
   out["drafted"] = counts.drafted;
   out["accepted"] = counts.accepted;
-  out["acceptance_length"] =
-      counts.passes > 0 ? static_cast<double>(result.token_ids.size() - 1) / static_cast<double>(counts.passes) : 0.0;
+  out["acceptance_length"] = acceptance_length(result, counts);
   std::cout << out.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
 }
 
@@ -84,19 +97,23 @@ Status run(const RunOptions& options) {
   CALLIE_RETURN_IF_ERROR(options.sampling.sampling.validate(model->spec().vocab_size));
   CALLIE_ASSIGN_OR_RETURN(const SessionOptions session_options, options.context.session_options());
   CALLIE_ASSIGN_OR_RETURN(const auto session, Session::create(model, session_options, pool));
+  decode::DraftModelOptions draft_options;
+  draft_options.context = session->context();
+  draft_options.kv_format = session_options.kv_format;
+  CALLIE_ASSIGN_OR_RETURN(const auto speculator, options.draft.load(options.model, *model, draft_options, context));
   decode::GenerateOptions generate_options;
   generate_options.max_new = options.n;
   generate_options.stops = options.sampling.stops;
   generate_options.ignore_eos = options.ignore_eos;
   if (options.prompt.empty()) {
-    return chat_loop(*session, options.sampling.sampling, generate_options, options.system);
+    return chat_loop(*session, speculator.get(), options.sampling.sampling, generate_options, options.system);
   }
 
   CALLIE_ASSIGN_OR_RETURN(auto mask, make_mask(options, model->tokenizer()));
   CALLIE_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, prompt_tokens(model->tokenizer(), options));
   Sampler sampler(options.sampling.sampling, std::move(mask));
   decode::LogitsHash hash;
-  decode::PlainStrategy strategy(*session, sampler, options.json ? &hash : nullptr);
+  const auto strategy = decode::make_strategy(*session, sampler, options.json ? &hash : nullptr, speculator.get());
   const auto print = [&](std::string_view text) {
     if (!options.json) {
       std::fwrite(text.data(), 1, text.size(), stdout);
@@ -105,12 +122,12 @@ Status run(const RunOptions& options) {
     return true;
   };
   CALLIE_ASSIGN_OR_RETURN(const decode::Generation result,
-                          decode::generate(*session, strategy, prompt, generate_options, print));
+                          decode::generate(*session, *strategy, prompt, generate_options, print));
   if (options.json) {
-    print_json(result, *model, strategy, hash);
+    print_json(result, *model, *strategy, hash);
   } else {
     std::printf("\n");
-    std::fprintf(stderr, "%s\n", summary(result, *model).c_str());
+    std::fprintf(stderr, "%s\n", summary(result, *model, *strategy).c_str());
     if (result.finish_reason == decode::FinishReason::kContext) {
       std::fprintf(stderr, "warning: stopped, the context of %ld tokens is full (--ctx)\n",
                    static_cast<long>(session->context()));
@@ -132,6 +149,7 @@ void add_run(CLI::App& app, Action& action) {
   verb->add_option("--system", options->system, "system prompt");
   options->sampling.add_to(*verb);
   options->context.add_to(*verb);
+  options->draft.add_to(*verb);
   verb->add_flag("--raw", options->raw, "give the prompt to the model as it is, without its chat template");
   verb->add_flag("--ignore-eos", options->ignore_eos, "go on after the model's own end");
   auto* schema = verb->add_option("--json-schema", options->json_schema_file, "file with a JSON schema for the answer");

@@ -97,16 +97,19 @@ StatusOr<Generation> generate(Session& session, Strategy& strategy, std::span<co
 
   bool going = answer.add(first);
   while (going) {
-    const int64_t room = session.context() - session.size() - 1;
+    const auto generated = static_cast<int64_t>(out.token_ids.size());
+    const int64_t room = session.context() - out.prompt_tokens - generated;
     if (room < 0) {
       going = answer.end(FinishReason::kContext);
       break;
     }
-    const int64_t wanted = options.max_new - static_cast<int64_t>(out.token_ids.size());
-    CALLIE_ASSIGN_OR_RETURN(const auto tokens, strategy.step(std::max<int64_t>(1, std::min(wanted, room))));
+    const int64_t most = std::min(options.max_new - generated, room + 1);
+    CALLIE_ASSIGN_OR_RETURN(const auto tokens, strategy.step(std::max<int64_t>(1, most)));
     for (size_t i = 0; going && i < tokens.size(); ++i) going = answer.add(tokens[i]);
   }
   out.decode_s = seconds_since(first_token);
+  // Drafts behind the last token are no part of the text.
+  session.truncate(std::min(session.size(), out.prompt_tokens + static_cast<int64_t>(out.token_ids.size()) - 1));
   answer.finish();
   return out;
 }

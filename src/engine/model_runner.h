@@ -16,7 +16,8 @@ class ModelRunner {
   ModelRunner(std::shared_ptr<const Model> model, int64_t max_rows, nn::Precision precision,
               ThreadPool& pool);
 
-  /// The logits of the rows that want them, [n, vocab_size] in row order; valid until the next pass. Precondition:
+  /// The logits of the rows that want them, [n, vocab_size] in row order ([n, head->rows()] with Taps::head); valid
+  /// until the next pass. Precondition:
   /// at most max_rows() rows whose blocks cover their slots.
   std::span<const float> forward(const nn::ForwardBatch& batch, const nn::Taps* taps = nullptr);
 

@@ -62,7 +62,7 @@ bool Sampler::adjusts_logits() const {
 
 bool Sampler::is_plain_greedy() const { return options_.temperature == 0 && !adjusts_logits(); }
 
-StatusOr<int32_t> Sampler::choose(std::span<const float> logits) {
+StatusOr<int32_t> Sampler::choose(std::span<const float> logits, float* margin) {
   std::span<const float> values = logits;
   if (adjusts_logits()) {
     adjusted_.assign(logits.begin(), logits.end());
@@ -81,18 +81,25 @@ StatusOr<int32_t> Sampler::choose(std::span<const float> logits) {
     }
     values = adjusted_;
   }
-  return options_.temperature == 0 ? choose_greedy(values) : choose_noisy(values);
+  return options_.temperature == 0 ? choose_greedy(values, margin) : choose_noisy(values, margin);
 }
 
-StatusOr<int32_t> Sampler::choose_greedy(std::span<const float> logits) const {
+StatusOr<int32_t> Sampler::choose_greedy(std::span<const float> logits, float* margin) const {
   const int64_t best = kernels::argmax(logits.data(), static_cast<int64_t>(logits.size()));
   if (!(logits[best] > kMinusInfinity)) {
     return error(StatusCode::kFailedPrecondition, "sampler: no token is allowed at position {}", position_);
   }
+  if (margin) {
+    float second = kMinusInfinity;
+    for (const auto rest : {logits.first(best), logits.subspan(best + 1)}) {
+      if (!rest.empty()) second = std::max(second, rest[kernels::argmax(rest.data(), static_cast<int64_t>(rest.size()))]);
+    }
+    *margin = logits[best] - second;
+  }
   return static_cast<int32_t>(best);
 }
 
-StatusOr<int32_t> Sampler::choose_noisy(std::span<const float> logits) {
+StatusOr<int32_t> Sampler::choose_noisy(std::span<const float> logits, float* margin) {
   const auto better = [](const Candidate& a, const Candidate& b) {
     return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
   };
@@ -139,16 +146,20 @@ StatusOr<int32_t> Sampler::choose_noisy(std::span<const float> logits) {
   const double floor = options_.min_p > 0 ? std::log(double{options_.min_p}) : -std::numeric_limits<double>::infinity();
   const CounterRng rng(options_.seed, Purpose::kSampling, options_.choice);
   int32_t best = -1;
-  float best_score = kMinusInfinity;
+  float best_score = kMinusInfinity, second_score = kMinusInfinity;
   for (const Candidate& c : candidates_) {
     if (double{c.logit - highest} * inverse_t < floor) continue;
     const float score = c.logit * inverse_t + gumbel(rng, static_cast<uint64_t>(position_), c.token);
     if (score > best_score || (score == best_score && c.token < best)) {
+      second_score = best_score;
       best_score = score;
       best = c.token;
+    } else {
+      second_score = std::max(second_score, score);
     }
   }
   if (best < 0) return error(StatusCode::kInternal, "sampler: no finite logit at position {}", position_);
+  if (margin) *margin = best_score - second_score;
   return best;
 }
 

@@ -50,7 +50,10 @@ class Sampler {
 
   /// The token for the next position. `logits` [vocab_size] are not changed. Errors: kFailedPrecondition when the
   /// constraint allows no token, kInternal for logits that are all NaN.
-  StatusOr<int32_t> choose(std::span<const float> logits);
+  ///
+  /// `margin` (may be null): how far the choice stood above the runner-up, in logits, divided by the temperature and
+  /// with the noise where there is one; infinity without a runner-up. A draft's margin tells how likely it is to stand.
+  StatusOr<int32_t> choose(std::span<const float> logits, float* margin = nullptr);
 
   /// Log-probabilities after `choose`'s steps up to the temperature are not applied: plain log-softmax of the raw
   /// logits, `n` best first, the chosen token's value in `chosen`.
@@ -70,8 +73,8 @@ class Sampler {
     float logit;
     int32_t token;
   };
-  StatusOr<int32_t> choose_greedy(std::span<const float> logits) const;
-  StatusOr<int32_t> choose_noisy(std::span<const float> logits);
+  StatusOr<int32_t> choose_greedy(std::span<const float> logits, float* margin) const;
+  StatusOr<int32_t> choose_noisy(std::span<const float> logits, float* margin);
   bool adjusts_logits() const;
 
   SamplingOptions options_;

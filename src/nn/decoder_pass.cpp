@@ -373,10 +373,11 @@ void DecoderPass::head(const Worker& worker, Flow& flow) {
     add_and_norm(worker, flow, nullptr, nullptr);
     keep_selected_rows(worker, flow);
   }
-  add_and_norm(worker, flow, &weights_.output_norm, &weights_.head);
-  project(worker, weights_.head, ws_.normed.data(), flow.m, -1, -1, logits_);
+  const Linear& head = taps_ && taps_->head ? *taps_->head : weights_.head;
+  add_and_norm(worker, flow, &weights_.output_norm, &head);
+  project(worker, head, ws_.normed.data(), flow.m, -1, -1, logits_);
   if (spec_.logit_softcap > 0) {
-    const auto share = worker.share(flow.m * spec_.vocab_size);
+    const auto share = worker.share(flow.m * head.rows());
     kernels::soft_cap(logits_ + share.begin, share.end - share.begin, spec_.logit_softcap);
   }
 }

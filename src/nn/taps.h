@@ -6,6 +6,8 @@
 
 namespace callie::nn {
 
+struct Linear;
+
 /// Noise added to the weights of one block of layers during a pass: y = (W + scale * Z) x, where Z is a matrix of
 /// independent ±1 drawn by counter from (seed, layer, matrix, row, column). The weights in memory stay as they are
 /// (zeroth-order tuning, MeZO: arXiv 2305.17333).
@@ -32,6 +34,10 @@ struct Taps {
   int64_t mass_begin = 0, mass_end = 0;
 
   const Perturbation* perturbation = nullptr;
+
+  /// Used instead of the model's head: a part of its rows, or cheaper ones (drafts, exits). Reads the same normed hidden
+  /// states; a row of logits then has head->rows() floats. Not fine where the model is not.
+  const Linear* head = nullptr;
 
   /// The pass ends after this many layers (0 = all): early exits and logit lens read the residual stream there.
   int stop_after_layers = 0;

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "core/status.h"
+#include "decode/speculative/draft_head.h"
+#include "engine/kv_cache.h"
+#include "engine/model_runner.h"
+#include "engine/sampler.h"
+#include "sched/block_pool.h"
+
+namespace callie::decode {
+
+struct DraftModelOptions {
+  int64_t context = 4096;       ///< tokens of one sequence; of a longer one the draft sees the end only
+  int32_t max_sequences = 1;
+  int64_t head_rows = 32768;    ///< of the draft's head, the most frequent tokens; 0 = all
+  int64_t max_rows = 512;       ///< tokens of one pass
+  kernels::KvFormat kv_format = kernels::KvFormat::kF16;
+};
+
+/// Whether two models mean the same text by the same token ids. Errors: kInvalidArgument names both files and the first
+/// token that differs.
+Status check_same_vocabulary(const Model& draft, const Model& target);
+
+/// A small model that guesses the tokens of one or more sequences, all of them in one pass. A guess is what the target's
+/// own sampler (noise, penalties, constraint) would choose from the small model's logits.
+class DraftModel {
+ public:
+  /// Errors: those of check_same_vocabulary; kResourceExhausted (memory).
+  static StatusOr<std::unique_ptr<DraftModel>> create(std::shared_ptr<const Model> draft, const Model& target,
+                                                      const DraftModelOptions& options, ThreadPool& pool);
+
+  /// Sets what `sequence` (the caller's name for it) holds: all committed tokens, at least one. What the cache has of
+  /// them is kept. Errors: kResourceExhausted when there is no room for another sequence.
+  Status follow(uint64_t sequence, std::span<const int32_t> tokens);
+  /// Frees the sequence's cache.
+  void forget(uint64_t sequence);
+  /// Tokens that the next extend() of the sequence would compute; all of `tokens` for one never followed.
+  int64_t lag(uint64_t sequence, std::span<const int32_t> tokens) const;
+
+  struct Extension {
+    uint64_t sequence = 0;
+    Sampler* sampler = nullptr;  ///< chooses the guess and takes it as generated
+    int32_t token = -1;          ///< out: the guess, now the sequence's last token; -1 = no guess (a constraint's end)
+    float margin = 0;            ///< out: Sampler::choose
+  };
+  /// Computes what is missing of each sequence and guesses one token more. Errors: kResourceExhausted.
+  Status extend(std::span<Extension> extensions);
+  /// Computes up to `most` missing tokens of a sequence without a guess. Errors: kResourceExhausted.
+  Status catch_up(uint64_t sequence, int64_t most);
+
+  const Model& model() const { return runner_.model(); }
+  int64_t head_rows() const { return head_.rows(); }
+
+ private:
+  struct Lane {
+    std::vector<int32_t> tokens;  // from `base` on
+    int64_t base = 0;             // tokens of the sequence before the first one seen
+    int64_t computed = 0;         // leading ones of `tokens` in the cache
+    std::vector<int32_t> blocks;
+  };
+  DraftModel(std::shared_ptr<const Model> draft, int64_t target_vocab_size, const DraftModelOptions& options,
+             KvCache cache, ThreadPool& pool);
+  Status reserve(Lane& lane, int64_t length);
+  void shrink(Lane& lane, int64_t length);
+  void add_rows(const Lane& lane, int64_t n, bool logits);
+
+  DraftModelOptions options_;
+  KvCache cache_;
+  sched::BlockPool pool_;
+  ModelRunner runner_;
+  DraftHead head_;
+  std::vector<float> full_;  // [target's vocabulary]; -infinity where the head has no row
+  std::unordered_map<uint64_t, Lane> lanes_;
+  std::vector<nn::ForwardRow> rows_;
+  std::vector<nn::SequencePages> pages_;
+};
+
+}  // namespace callie::decode

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "core/status.h"
+#include "decode/speculative/acceptance.h"
+#include "decode/speculative/draft_model.h"
+#include "decode/speculative/ngram_lookup.h"
+#include "decode/speculative/pass_costs.h"
+#include "engine/sampler.h"
+
+namespace callie::decode {
+
+struct SpeculationOptions {
+  /// Tokens of every draft; kAutomatic = as expected gain says, none included.
+  static constexpr int kAutomatic = -1;
+  int draft_len = kAutomatic;
+  int max_draft = 15;  ///< of an automatic draft
+  int min_match = 2;   ///< tokens that must agree before a look-up proposes what followed them
+};
+
+/// Proposes drafts for one or more sequences, from a draft model and from prompt look-up, and decides for each step and
+/// sequence which, and how long. Knows the target only by the time of its passes.
+///
+/// A round that emits E tokens in t seconds gains E - rate * t over going on at the current rate of tokens per second.
+/// A source or a token more is taken while it adds to that gain; E comes from how often tokens as sure as these stood
+/// so far, t from the measured pass times. When nothing gains, decoding is plain; then 1 % of the time pays for trials.
+class Speculator {
+ public:
+  /// `model` may be null: look-up only. `target_bytes`: what one step of the target reads, for a first guess of times.
+  Speculator(const SpeculationOptions& options, std::unique_ptr<DraftModel> model, int64_t target_bytes);
+
+  struct Request {
+    uint64_t sequence = 0;             ///< the caller's name for it
+    std::span<const int32_t> tokens;   ///< all committed ones; what was added since the last proposal is learned from
+    const Sampler* sampler = nullptr;  ///< state for the next position
+    int64_t most = 0;                  ///< tokens that a draft may have at most
+    std::vector<int32_t> draft;        ///< out
+  };
+  /// `other_rows`: rows of the next pass that belong to none of the requests. Errors: those of DraftModel.
+  Status propose(std::span<Request> requests, int64_t other_rows = 0);
+
+  /// The target's pass over `rows` rows, drafts included, took so long.
+  void passed(int64_t rows, double seconds);
+  /// The next proposal for the sequence begins a new generation; caches of what it has in common with the last are kept.
+  void restart(uint64_t sequence);
+  /// The sequence has ended.
+  void forget(uint64_t sequence);
+
+  const char* name() const { return model_ ? "draft" : "ngram"; }
+  const DraftModel* model() const { return model_.get(); }
+
+ private:
+  enum class Source { kNone, kLookup, kModel };
+  struct Lane {
+    NgramLookup lookup;
+    size_t known = 0;                     // tokens at the last proposal
+    std::vector<int32_t> looked_up;       // what look-up said then, used or not
+    int match = 0;
+    std::vector<int32_t> drafted;         // what the model said then
+    std::vector<float> margins;
+    Source source = Source::kNone;
+    double acceptance = 0.75;             // of the model's tokens, lately
+    // The round being planned.
+    Request* request = nullptr;
+    Sampler sampler{SamplingOptions()};
+    std::vector<double> survival;         // [k]: probability that the first k + 1 drafted tokens stand
+  };
+
+  void learn(Lane& lane, std::span<const int32_t> tokens);
+  void close_round();
+  double verify_s(double rows) const { return verify_.at(static_cast<int64_t>(rows)); }
+  double draft_s(int64_t rows) const;
+  /// The largest gain of `survival` drafted tokens over `rows` rows before them, and how many tokens that takes.
+  double best_length(std::span<const double> survival, int64_t rows, int64_t* length) const;
+  /// The largest gain of drafting 1..room tokens more, each standing with `acceptance`, when those before stand with
+  /// `survival`.
+  double gain_of_more(double survival, double acceptance, int64_t rows, int64_t room, double step_s) const;
+  void plan_lookup(Lane& lane, int64_t rows, double* gain, int64_t* length) const;
+  void choose_source(Lane& lane, int64_t rows, double step_s);
+  Status run_model(std::span<Lane*> lanes, int64_t rows);
+  bool automatic() const { return options_.draft_len == SpeculationOptions::kAutomatic; }
+
+  SpeculationOptions options_;
+  std::unique_ptr<DraftModel> model_;
+  double draft_share_;  // bytes of a draft step over those of a target step
+  PassCosts verify_, draft_costs_;
+  MarginAcceptance by_margin_ = typical_margin_acceptance();
+  MatchAcceptance by_match_ = typical_match_acceptance();
+  std::unordered_map<uint64_t, Lane> lanes_;
+  double rate_ = 0;                          // tokens per second
+  double recent_tokens_ = 0, recent_s_ = 0;  // with forgetting
+  double round_tokens_ = 0, round_s_ = 0;
+  double trial_s_ = 0;  // time that trials may still cost
+};
+
+}  // namespace callie::decode
