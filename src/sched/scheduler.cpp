@@ -1,6 +1,7 @@
 #include "sched/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace callie::sched {
 
@@ -47,7 +48,8 @@ StatusOr<Handle> Scheduler::submit(const Request& request, double now) {
   s.request_id = request.id;
   s.state = SequenceState::kWaiting;
   s.finish_reason = FinishReason::kNone;
-  s.cancelled = false;
+  s.cancelled = s.held = false;
+  s.hold_after_step = request.hold_after_step;
   s.prompt_tokens = s.known_tokens = prompt;
   s.computed_tokens = s.cached_tokens = s.preemptions = s.n_published = 0;
   s.max_new = request.max_new;
@@ -91,10 +93,17 @@ void Scheduler::set_draft(Handle handle, std::span<const int32_t> tokens) {
   slots_[handle.slot].draft.assign(tokens.begin(), tokens.begin() + n);
 }
 
+void Scheduler::resume(Handle handle) {
+  if (!alive(handle)) return;
+  Sequence& s = slots_[handle.slot];
+  if (!std::exchange(s.held, false)) return;
+  if (s.state == SequenceState::kWaiting) waiting_.push(handle.slot, s.key);
+}
+
 void Scheduler::finish(int32_t slot, FinishReason reason, double now) {
   Sequence& s = slots_[slot];
   if (s.state == SequenceState::kWaiting) {
-    waiting_.remove(slot);
+    if (!s.held) waiting_.remove(slot);
   } else {
     running_.erase(std::find(running_.begin(), running_.end(), slot));
     release_blocks(s, 0);
@@ -130,6 +139,7 @@ StatusOr<Handle> Scheduler::fork(Handle handle, uint64_t request_id, double now)
   s.key.order = next_order_++;
   s.queued_s = s.scheduled_s = now;
   s.draft.clear();
+  s.held = false;
   for (BlockId id : s.blocks) pool_->retain(id);
   insert_running(slot);
   ++stats_.submitted;
@@ -219,8 +229,9 @@ void Scheduler::commit(std::span<const RowResult> results, double now) {
       finish(row.handle.slot, result.finish, now);
     } else if (s.max_new == 0 ? s.computed_tokens >= s.known_tokens : s.output_tokens() >= s.max_new) {
       finish(row.handle.slot, s.max_new == 0 ? FinishReason::kStop : FinishReason::kLength, now);
-    } else if (row.n_draft > 0) {
-      release_blocks(s, pool_->blocks_for(s.known_tokens));
+    } else {
+      if (row.n_draft > 0) release_blocks(s, pool_->blocks_for(s.known_tokens));
+      s.held = s.hold_after_step && row.samples;
     }
   }
 }

@@ -42,6 +42,7 @@ struct Request {
   int32_t priority = 0;                      ///< higher runs earlier
   double arrival_s = 0;
   double deadline_s = kNever;                ///< ends with FinishReason::kDeadline at the first plan() after it
+  bool hold_after_step = false;              ///< held after every step that chooses tokens, until resume()
 };
 
 enum class FinishReason : uint8_t { kNone, kStop, kLength, kCancelled, kDeadline, kError };
@@ -54,6 +55,8 @@ struct Sequence {
   SequenceState state = SequenceState::kUnused;
   FinishReason finish_reason = FinishReason::kNone;
   bool cancelled = false;      // while a step with this sequence is in flight
+  bool hold_after_step = false;
+  bool held = false;           // keeps its blocks as long as nobody needs them, and computes nothing
   int32_t prompt_tokens = 0;
   int32_t known_tokens = 0;    // prompt + generated
   int32_t computed_tokens = 0; // whose keys and values are in the cache; always a prefix
@@ -128,6 +131,8 @@ struct SchedulerStats {
 ///   is preempted: its blocks are released with their hashes, and it is computed again later from its known tokens.
 ///   The highest-ranked one always proceeds, so every request ends.
 /// - A waiting request whose next prompt block is being computed by another one waits for it, and then shares it.
+/// - A held sequence waits for its owner (a client that drafts). It is the first to be preempted, also for an admission,
+///   and returns to the queue when it is resumed.
 class Scheduler {
  public:
   /// The pool must outlive the scheduler; several schedulers must not share it.
@@ -144,6 +149,9 @@ class Scheduler {
   /// Drafts for the next step of a running sequence; cut to max_draft, the budget, the free blocks and max_new. They
   /// last for one plan().
   void set_draft(Handle handle, std::span<const int32_t> tokens);
+
+  /// Lets a held sequence compute its next step. Unknown handles and sequences that are not held are ignored.
+  void resume(Handle handle);
 
   /// Decides the next step. Calls alternate with commit(), except that a plan without rows needs none.
   const StepPlan& plan(double now);
@@ -167,6 +175,7 @@ class Scheduler {
   std::span<const int32_t> running() const { return running_; }  ///< slots, best rank first
   int32_t n_running() const { return static_cast<int32_t>(running_.size()); }
   int32_t n_waiting() const { return static_cast<int32_t>(waiting_.size()); }
+  /// Nothing can run: there is no request, or all that there are were held and have lost their blocks.
   bool idle() const { return running_.empty() && waiting_.empty(); }
   const SchedulerOptions& options() const { return options_; }
   const SchedulerStats& stats() const { return stats_; }
@@ -186,6 +195,8 @@ class Scheduler {
   bool ensure_blocks(size_t rank, int32_t length, bool may_preempt);
   bool make_writable(Sequence& sequence, int32_t index);
   void preempt(int32_t slot);
+  /// Preempts the held sequence of the lowest rank at or below `rank`; false when there is none.
+  bool preempt_held(size_t rank);
   void release_blocks(Sequence& sequence, int32_t keep);
   void publish(Sequence& sequence);
   void extend_hashes(Sequence& sequence);

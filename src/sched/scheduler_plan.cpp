@@ -29,7 +29,9 @@ const StepPlan& Scheduler::plan(double now) {
   if (now >= next_deadline_) expire(now);
   plan_generation();
   plan_prompts();
-  if (plan_.preempted.empty()) plan_admissions(now);
+  const bool short_of_blocks = std::any_of(plan_.preempted.begin(), plan_.preempted.end(),
+                                           [this](Handle h) { return !slots_[h.slot].held; });
+  if (!short_of_blocks) plan_admissions(now);
   in_flight_ = !plan_.rows.empty();
   return plan_;
 }
@@ -94,6 +96,7 @@ bool Scheduler::ensure_blocks(size_t rank, int32_t length, bool may_preempt) {
       if (enough) s.blocks.push_back(id);
     }
     if (enough) return true;
+    if (preempt_held(rank + 1)) continue;
     if (!may_preempt || running_.size() <= rank + 1) return false;
     preempt(running_.back());
   }
@@ -109,15 +112,24 @@ void Scheduler::preempt(int32_t slot) {
   ++s.preemptions;
   ++stats_.preemptions;
   s.state = SequenceState::kWaiting;
-  waiting_.push(slot, s.key);
+  if (!s.held) waiting_.push(slot, s.key);
   plan_.preempted.push_back(handle_of(slot));
+}
+
+bool Scheduler::preempt_held(size_t rank) {
+  for (size_t i = running_.size(); i > rank; --i) {
+    if (!slots_[running_[i - 1]].held) continue;
+    preempt(running_[i - 1]);
+    return true;
+  }
+  return false;
 }
 
 void Scheduler::plan_generation() {
   for (size_t rank = 0; rank < running_.size() && plan_.n_tokens < options_.token_budget; ++rank) {
     const int32_t slot = running_[rank];
     Sequence& s = slots_[slot];
-    if (s.known_tokens - s.computed_tokens != 1 || s.known_tokens == s.prompt_tokens) continue;
+    if (s.held || s.known_tokens - s.computed_tokens != 1 || s.known_tokens == s.prompt_tokens) continue;
     const int32_t most = std::min(options_.token_budget - plan_.n_tokens - 1, s.max_new - s.output_tokens() - 1);
     auto n_draft = std::clamp(static_cast<int32_t>(s.draft.size()), 0, std::max(most, 0));
     if (n_draft > 0 && !ensure_blocks(rank, s.known_tokens + n_draft, false)) n_draft = 0;
@@ -134,7 +146,7 @@ void Scheduler::plan_prompts() {
   for (size_t rank = 0; rank < running_.size() && plan_.n_tokens < options_.token_budget; ++rank) {
     const int32_t slot = running_[rank];
     Sequence& s = slots_[slot];
-    if (s.planned_row >= 0) continue;
+    if (s.held || s.planned_row >= 0) continue;
     int32_t n = std::min(s.known_tokens - s.computed_tokens, options_.token_budget - plan_.n_tokens);
     if (options_.max_chunk > 0) n = std::min(n, options_.max_chunk);
     if (n > 0 && ensure_blocks(rank, s.computed_tokens + n, false)) add_row(slot, n, 0);
@@ -188,11 +200,13 @@ Scheduler::Admission Scheduler::try_admit(int32_t slot, double now) {
 
 void Scheduler::plan_admissions(double now) {
   deferred_.clear();
-  while (!waiting_.empty() && n_running() < options_.max_seqs && plan_.n_tokens < options_.token_budget) {
+  while (!waiting_.empty() && plan_.n_tokens < options_.token_budget) {
+    if (n_running() >= options_.max_seqs && !preempt_held(0)) break;
     const int32_t slot = waiting_.front();
     if (slot == blocked_slot_ && pool_->version() == blocked_version_) break;
     const Admission admission = try_admit(slot, now);
     if (admission == Admission::kNoRoom) {
+      if (preempt_held(0)) continue;
       blocked_slot_ = slot;
       blocked_version_ = pool_->version();
       break;

@@ -64,6 +64,7 @@ Outcome run(uint64_t seed, bool prefix_cache) {
   for (int32_t& token : shared) token = static_cast<int32_t>(rng.next_below(50));
   Outcome outcome;
   uint64_t next_id = 0;
+  int n_finished = 0;
   for (double now = 0; now < 3000; ++now) {
     while (next_id < 40 && rng.next_below(3) == 0) {
       Case one;
@@ -71,17 +72,22 @@ Outcome run(uint64_t seed, bool prefix_cache) {
       for (int i = 0; i < 4; ++i) one.prompt.push_back(static_cast<int32_t>(rng.next_below(50)));
       one.max_new = static_cast<int32_t>(1 + rng.next_below(40));
       auto handle = scheduler.submit({.id = next_id, .prompt = one.prompt, .max_new = one.max_new,
-                                      .priority = static_cast<int32_t>(rng.next_below(3)), .arrival_s = now},
+                                      .priority = static_cast<int32_t>(rng.next_below(3)), .arrival_s = now,
+                                      .hold_after_step = rng.next_below(3) == 0},
                                      now);
       EXPECT_TRUE(handle.ok()) << handle.status().message();
       one.handle = *handle;
       cases[next_id++] = one;
     }
     propose(scheduler, rng);
+    for (const auto& [id, one] : cases) {
+      if (rng.next_below(2) == 0) scheduler.resume(one.handle);
+    }
     const StepPlan& plan = scheduler.plan(now);
     EXPECT_LE(plan.n_tokens, scheduler.options().token_budget);
     EXPECT_LE(scheduler.n_running(), scheduler.options().max_seqs);
     for (const Row& row : plan.rows) {
+      EXPECT_FALSE(scheduler.sequence(row.handle).held);
       outcome.trace.push_back(scheduler.sequence(row.handle).request_id * 1000003 + row.start * 1009 + row.n_tokens);
     }
     if (next_id > 0 && rng.next_below(20) == 0) {
@@ -95,12 +101,14 @@ Outcome run(uint64_t seed, bool prefix_cache) {
       const Sequence& s = scheduler.sequence(handle);
       Case& one = cases[s.request_id];
       one.output.assign(s.tokens.begin() + s.prompt_tokens, s.tokens.end());
+      ++n_finished;
       if (!one.cancelled) {
         EXPECT_EQ(one.output, FakeEngine::alone(one.prompt, one.max_new, 11));
       }
     }
-    if (next_id == 40 && scheduler.idle()) break;
+    if (n_finished == 40) break;
   }
+  EXPECT_EQ(n_finished, 40);
   EXPECT_TRUE(scheduler.idle());
   EXPECT_EQ(pool.used(), 0);
   outcome.preemptions = scheduler.stats().preemptions;

@@ -254,7 +254,7 @@ void Client::learn(const Block& block, const Verdict& m) {
   r.verify_s = m.verify_us * 1e-6;
   r.trip_s = static_cast<double>(arrived_ - block.sent) * 1e-9 - r.verify_s - m.queue_us * 1e-6;
   r.clean_trip = !uploaded_;
-  r.width = std::max(1, m.width);
+  r.width = m.width;
   if (guess_) {
     r.guessed = true;
     r.guess_hit = m.outcome == Outcome{drafted, guess_->token};

@@ -55,7 +55,7 @@ void Controller::on_round(const RoundReport& r) {
   ++rounds_;
   if (r.clean_trip) on_round_trip(r.trip_s);
   if (static_cast<int>(verify_.size()) < r.width) verify_.resize(r.width, Ewma(0.1));
-  verify_[r.width - 1].add(r.verify_s);
+  if (r.width > 0) verify_[r.width - 1].add(r.verify_s);
   // Conditional acceptance per position: what the first rejected position and all before it say.
   // The own guess is the draft's token after its block, so it tells of one position more.
   const int positions = r.draft_len + (r.guessed ? 1 : 0);

@@ -39,7 +39,7 @@ struct RoundReport {
   double trip_s = 0;    ///< send to verdict, less queue and pass
   bool clean_trip = true;  ///< the block was sent to an idle server, so `trip_s` is a round trip
   double verify_s = 0;
-  int width = 1;
+  int width = 1;          ///< positions of the pass; 0: it rebuilt a cache and tells nothing of passes
   bool guessed = false, guess_hit = false;
   bool hinted = false, hint_hit = false;
   double hint_at = 0;   ///< share of the pass after which the first hint was ready

@@ -28,7 +28,7 @@ struct PassResult {
   bool ended = false;            ///< `outcome.next` ends the sequence (end token or stop string)
   uint32_t queue_us = 0, verify_us = 0;
   std::vector<uint32_t> exit_us; ///< time from the start of the pass to each exit
-  int width = 1;
+  int width = 1;                 ///< positions computed; 0 when the pass rebuilt a cache
   uint64_t logits_hash = 0;      ///< over the logits that chose the emitted tokens so far
 };
 
