@@ -159,6 +159,13 @@ class Scheduler {
   /// Applies the results of the planned step at time `now`.
   void commit(std::span<const RowResult> results, double now);
 
+  /// How many further steps would repeat the one in flight, each a token further, as long as no result ends a sequence:
+  /// every running sequence decodes, nobody can be admitted, and no block is missing. 0 where that does not hold.
+  int64_t repeatable_steps() const;
+  /// Applies `n` <= repeatable_steps() of them, as if commit() (one token per row) and plan() had alternated `n` times;
+  /// the step in flight is then the last of them. For requests that were submitted without tokens.
+  void repeat_steps(int64_t n);
+
   /// A running copy of a running sequence between steps: it shares all blocks (copied on write). kResourceExhausted
   /// when max_seqs run already.
   StatusOr<Handle> fork(Handle handle, uint64_t request_id, double now);
@@ -179,6 +186,8 @@ class Scheduler {
   bool idle() const { return running_.empty() && waiting_.empty(); }
   const SchedulerOptions& options() const { return options_; }
   const SchedulerStats& stats() const { return stats_; }
+  /// What the last plan() returned.
+  const StepPlan& plan_in_flight() const { return plan_; }
   const BlockPool& pool() const { return *pool_; }
 
  private:

@@ -225,4 +225,34 @@ void Scheduler::plan_admissions(double now) {
   for (int32_t slot : deferred_) waiting_.push(slot, slots_[slot].key);
 }
 
+int64_t Scheduler::repeatable_steps() const {
+  if (!in_flight_ || plan_.rows.size() != running_.size() || next_deadline_ != kNever) return 0;
+  // A request that found no room stays out, because blocks only get scarcer; any other might be admitted.
+  const bool blocked = !waiting_.empty() && waiting_.front() == blocked_slot_ && pool_->version() == blocked_version_;
+  if (!waiting_.empty() && !blocked && n_running() < options_.max_seqs) return 0;
+  int64_t steps = INT64_MAX;
+  for (const Row& row : plan_.rows) {
+    const Sequence& s = slots_[row.handle.slot];
+    if (row.kind != RowKind::kDecode || s.cancelled || !s.tokens.empty()) return 0;
+    steps = std::min<int64_t>(steps, s.max_new - s.output_tokens() - 1);
+  }
+  // Each sequence takes at most one block in block_size steps.
+  const int64_t rounds = pool_->available() / static_cast<int64_t>(plan_.rows.size());
+  return std::max<int64_t>(std::min(steps, (rounds - 1) * pool_->block_size()), 0);
+}
+
+void Scheduler::repeat_steps(int64_t n) {
+  const auto steps = static_cast<int32_t>(n);
+  for (Row& row : plan_.rows) {
+    Sequence& s = slots_[row.handle.slot];
+    s.known_tokens += steps;
+    s.computed_tokens += steps;
+    row.start += steps;
+    const int32_t needed = pool_->blocks_for(s.known_tokens);
+    while (static_cast<int32_t>(s.blocks.size()) < needed) s.blocks.push_back(pool_->allocate());
+    publish(s);
+  }
+  plan_.ctx_decode += n * static_cast<int64_t>(plan_.rows.size());
+}
+
 }  // namespace callie::sched

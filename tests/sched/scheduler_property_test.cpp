@@ -161,5 +161,76 @@ TEST(SchedulerProperty, StarvationIsBounded) {
   EXPECT_EQ(*(at - 1), 35u);
 }
 
+// Requests without tokens, as the planner submits them: repeated steps leave the state that single ones leave.
+TEST(SchedulerProperty, RepeatedStepsEqualSingleOnes) {
+  struct Side {
+    BlockPool pool;
+    Scheduler scheduler;
+    explicit Side(const SchedulerOptions& options, int32_t blocks)
+        : pool({.n_blocks = blocks, .block_size = 4, .prefix_cache = true, .verify_tokens = false}),
+          scheduler(options, &pool) {}
+    void commit(double now) {
+      const StepPlan& plan = scheduler.plan_in_flight();
+      std::vector<RowResult> results(plan.rows.size());
+      for (size_t i = 0; i < results.size(); ++i) results[i].n_new = plan.rows[i].samples ? 1 : 0;
+      scheduler.commit(results, now);
+    }
+  };
+  int64_t repeated = 0;
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    SCOPED_TRACE(seed);
+    SequentialRng rng(seed, Purpose::kTest, 4);
+    const SchedulerOptions options{.token_budget = static_cast<int32_t>(8 + rng.next_below(40)),
+                                   .max_seqs = static_cast<int32_t>(1 + rng.next_below(8))};
+    const auto blocks = static_cast<int32_t>(30 + rng.next_below(60));
+    Side single(options, blocks), merged(options, blocks);
+    const std::vector<BlockHash> shared = {11, 12, 13, 14, 15};
+    uint64_t id = 0;
+    double now = 0;
+    for (int round = 0; round < 400; ++round, ++now) {
+      if (id < 30 && rng.next_below(4) == 0) {
+        const Request request{.id = id++, .prompt_tokens = static_cast<int32_t>(1 + rng.next_below(40)),
+                              .block_hashes = std::span(shared).first(rng.next_below(6)),
+                              .max_new = static_cast<int32_t>(1 + rng.next_below(60)), .arrival_s = now};
+        Request cut = request;
+        cut.block_hashes = request.block_hashes.first(std::min<size_t>(request.block_hashes.size(), request.prompt_tokens / 4));
+        ASSERT_EQ(single.scheduler.submit(cut, now).ok(), merged.scheduler.submit(cut, now).ok());
+      }
+      single.scheduler.plan(now);
+      merged.scheduler.plan(now);
+      if (single.scheduler.plan_in_flight().rows.empty()) continue;
+      const int64_t most = merged.scheduler.repeatable_steps();
+      if (most > 0) {
+        const auto n = static_cast<int64_t>(1 + rng.next_below(static_cast<uint64_t>(most)));
+        merged.scheduler.repeat_steps(n);
+        for (int64_t i = 0; i < n; ++i) {
+          single.commit(now);
+          single.scheduler.plan(now);
+          ASSERT_TRUE(single.scheduler.plan_in_flight().preempted.empty());
+          ASSERT_TRUE(single.scheduler.plan_in_flight().admitted.empty());
+        }
+        repeated += n;
+      }
+      const StepPlan& a = single.scheduler.plan_in_flight();
+      const StepPlan& b = merged.scheduler.plan_in_flight();
+      ASSERT_EQ(a.rows.size(), b.rows.size());
+      ASSERT_EQ(a.ctx_decode, b.ctx_decode);
+      for (size_t i = 0; i < a.rows.size(); ++i) {
+        ASSERT_EQ(a.rows[i].start, b.rows[i].start);
+        const Sequence& s = single.scheduler.sequence(a.rows[i].handle);
+        const Sequence& m = merged.scheduler.sequence(b.rows[i].handle);
+        ASSERT_EQ(s.request_id, m.request_id);
+        ASSERT_EQ(s.known_tokens, m.known_tokens);
+        ASSERT_EQ(s.blocks.size(), m.blocks.size());
+      }
+      ASSERT_EQ(single.pool.used(), merged.pool.used());
+      ASSERT_EQ(single.pool.cached(), merged.pool.cached());
+      single.commit(now);
+      merged.commit(now);
+    }
+  }
+  EXPECT_GT(repeated, 10'000);
+}
+
 }  // namespace
 }  // namespace callie::sched

@@ -115,7 +115,7 @@ void ConfigReader::read_engine(YamlMap& client, GroupSpec& group, const ModelEnt
   if (e.policy == "callie" && (group.role != Role::kBoth || sched.has("order") || e.swap)) {
     sched.fail("policy", "callie has its own order, recomputes, and serves role both only");
   }
-  if ((e.policy == "static" || e.policy == "orca") && group.role != Role::kBoth) {
+  if (e.policy == "static" && group.role != Role::kBoth) {
     sched.fail("policy", e.policy + " serves role both only");
   }
   if (e.swap && e.policy != "vllm1") sched.fail("preemption", "only policy vllm1 swaps");

@@ -55,7 +55,7 @@ class CallieEngine : public Engine {
   bool plan(Ns now, BatchView& view, Ns& wake) override {
     (void)wake;
     view = BatchView{};
-  view.window = options_.window;
+    view.window = options_.window;
     const sched::StepPlan& plan = scheduler_.plan(to_seconds(now));
     plan_ = &plan;
     for (const sched::Handle handle : plan.admitted) {
@@ -99,6 +99,17 @@ class CallieEngine : public Engine {
     }
     scheduler_.commit(results_, to_seconds(now));
   }
+
+  int64_t repeats() const override {
+    if (!decode_only_) return 0;
+    int64_t steps = scheduler_.repeatable_steps();
+    for (size_t i = 0; i < plan_->rows.size() && steps > 0; ++i) {
+      const sched::Sequence& s = scheduler_.sequence(plan_->rows[i].handle);
+      steps = std::min<int64_t>(steps, requests_[s.request_id].output - s.output_tokens() - 1);
+    }
+    return steps;
+  }
+  void repeat(int64_t n) override { scheduler_.repeat_steps(n); }
 
   void cancel(uint32_t id, Ns now) override {
     if (id >= requests_.size() || !requests_[id].live) return;

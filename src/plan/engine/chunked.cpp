@@ -58,8 +58,9 @@ class Chunked : public PagedEngine {
       add_row(slot, n);
       prompt_budget -= n;
     }
-    // Prompts that hold all blocks and cannot grow would wait for each other for ever.
-    if (current_->empty() && running_.size() > 1) {
+    // Prompts that hold all blocks and cannot grow would wait for each other for ever, or for sequences that arrived
+    // with their blocks and find no place to run.
+    if (current_->empty() && (running_.size() > 1 || (running_.size() == 1 && !ready_.empty()))) {
       preempt_tail();
       plan_rows(now, wake);
     }

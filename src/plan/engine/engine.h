@@ -95,6 +95,11 @@ class Engine {
     (void)now;
     return false;
   }
+  /// Whether reserve() can ever succeed and the request then end: an empty machine has the blocks.
+  virtual bool can_reserve(const EngineRequest& request) const {
+    (void)request;
+    return false;
+  }
   /// The reserved request's KV is here.
   virtual void start(uint32_t id) { (void)id; }
   /// Frees what a finished `hold` request kept, or drops a reserved one.

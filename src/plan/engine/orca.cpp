@@ -17,6 +17,10 @@ class Orca : public PagedEngine {
     return request.prompt + static_cast<int64_t>(reserve_all_ ? request.max_tokens : request.output);
   }
 
+  int64_t reserved_tokens(const EngineRequest& request) const override {
+    return request.prompt + static_cast<int64_t>(reserve_all_ ? std::max(request.max_tokens, 1) : 1);
+  }
+
   void plan_rows(Ns now, Ns& wake) override {
     (void)wake;
     int32_t unlimited = INT32_MAX;

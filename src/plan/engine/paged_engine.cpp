@@ -367,8 +367,7 @@ void PagedEngine::repeat(int64_t n) {
 
 bool PagedEngine::reserve(const EngineRequest& request, Ns now) {
   (void)now;
-  // Orca keeps room for the whole answer; the others for the next token.
-  const int32_t tokens = request.prompt + (options_.policy == "orca" ? std::max(request.max_tokens, 1) : 1);
+  const auto tokens = static_cast<int32_t>(reserved_tokens(request));
   const int32_t need = pool_.blocks_for(tokens);
   if (need + (running_.empty() ? 0 : watermark_blocks_) > pool_.available()) return false;
   const int32_t slot = new_slot(request);
@@ -376,6 +375,12 @@ bool PagedEngine::reserve(const EngineRequest& request, Ns now) {
   grow(s, tokens);
   s.state = State::kReserved;
   return true;
+}
+
+bool PagedEngine::can_reserve(const EngineRequest& request) const {
+  // The prefill side made the first token; the prompt, it and all others but the last are held at the end.
+  const int64_t most = std::max<int64_t>({worst_tokens(request), reserved_tokens(request), request.prompt + request.output + 1});
+  return pool_.blocks_for(most) <= pool_.n_blocks();
 }
 
 void PagedEngine::start(uint32_t id) {

@@ -48,6 +48,7 @@ class PagedEngine : public Engine {
   int64_t repeats() const override;
   void repeat(int64_t n) override;
   bool reserve(const EngineRequest& request, Ns now) override;
+  bool can_reserve(const EngineRequest& request) const override;
   void start(uint32_t id) override;
   void release(uint32_t id) override;
   bool fork(uint32_t id, const EngineRequest& branch, Ns now) override;
@@ -72,6 +73,8 @@ class PagedEngine : public Engine {
   virtual void plan_rows(Ns now, Ns& wake) = 0;
   /// Tokens that a request must find room for to be accepted at all.
   virtual int64_t worst_tokens(const EngineRequest& request) const { return request.prompt + request.output; }
+  /// Tokens that reserve() finds room for at once.
+  virtual int64_t reserved_tokens(const EngineRequest& request) const { return request.prompt + 1; }
   virtual bool repeatable() const { return true; }
 
   EngineSequence& seq(int32_t slot) { return slots_[slot]; }

@@ -449,7 +449,7 @@ void Run::try_reserve(Client& d) {
     for (size_t e = 1; e < d.engines.size(); ++e) {
       if (d.engines[e]->pool().available() > d.engines[best]->pool().available()) best = e;
     }
-    if (d.engines[best]->pool().blocks_for(r.prompt + r.output) > d.engines[best]->pool().n_blocks()) {
+    if (!d.engines[best]->can_reserve(request)) {
       d.incoming.pop_front();
       Client& p = clients_[r.client];
       for (auto& engine : p.engines) engine->release(id);

@@ -73,7 +73,7 @@ struct SimResult {
   std::vector<SampleRow> samples;
   std::vector<StepRow> steps;
   std::vector<TransferRow> transfers;
-  double elapsed_s = 0;       ///< simulated, first arrival to last completion
+  double elapsed_s = 0;       ///< simulated, first arrival to last departure
   double measured_s = 0;      ///< without the warm-up
   int64_t arrived = 0, finished = 0, rejected = 0, failed = 0, unfinished = 0, retries = 0;
   int64_t events = 0, steps_done = 0;

@@ -332,6 +332,7 @@ void Run::reject(uint32_t id, bool failed) {
   --n_live_;
   stay_ += now_ - r.arrival;
   ++(failed ? result_.failed : result_.rejected);
+  last_event_ = now_;
   record(r, failed ? 2 : 1);
   free_live(id);
 }
