@@ -3,19 +3,27 @@
 
   bench/peers/build_llama_cpp ~/.cache/callie-peers
   bench/peers/compare.py --callie build/release/callie --llama ~/.cache/callie-peers/bin [--ik DIR/bin]
-                         --model NAME=FILE ... [--threads 2] [--rounds 5] [--depth 0] [--readme README.md]
+                         --model NAME=FILE ... [--threads 2] [--rounds 5] [--depth 0] [--record FILE] [--readme README.md]
 
-Each round runs every engine once, in turn, so that a slow moment of the machine meets all alike. llama.cpp runs
-with flash attention on and off (repacking at its default, on), ik_llama.cpp in every combination of flash attention and
-run-time repacking; the best median of each counts, and its flags are printed. What
-decides is the median of the ratios Callie / peer, round by round; their range is printed beside it.
+Each round runs every engine once, in turn, so that a slow moment of the machine meets all alike. Peers run at their
+best: the first round tries llama.cpp with flash attention and repacking on and off, ik_llama.cpp with flash attention
+and run-time repacking on and off; what is more than 10 % behind the best of its engine in both tests is left out of
+the other rounds. The best median of each engine counts, and its flags are printed. What decides is the median of the
+ratios Callie / peer, round by round; their range is printed beside it.
+
+--record FILE keeps the rounds: they are added to those already there, so that a measurement can be made in pieces, and
+--rounds 0 prints the tables of what was recorded.
 """
 import argparse
+import itertools
 import json
 import os
 import statistics
 import subprocess
 import sys
+
+TESTS = {"pp": "prefill", "tg": "decode"}
+NEAR_BEST = 0.9
 
 
 def run(command, cpus):
@@ -52,58 +60,90 @@ def callie_bench(binary, model, args):
                str(args.threads), "--repeat", "1", "--tests", "pp,tg", "--json", "--depth", str(args.depth)]
     out = json.loads(run(command, args.cpus))
     speeds = {("pp" if row["name"].startswith("pp") else "tg"): row["tok_s_median"] for row in out["results"]}
-    return speeds | {"limits": out}
+    keep = ("read_gb_s", "vnni_gmac_s", "bytes_per_token", "macs_per_token")
+    return speeds | {key: out[key] for key in keep}
 
 
-def spread(values):
-    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
-
-
-def measure(name, path, args):
-    peers = [("llama.cpp", llama_bench, args.llama, ["-fa", fa], f"-fa {fa}") for fa in ("0", "1")]
+def peers(args):
+    """(engine, function, folder of programs, [flags]) of every peer."""
+    found = [("llama.cpp", llama_bench, args.llama,
+              [f"-fa {fa} --repack {repack}" for fa, repack in itertools.product("10", "10")])]
     if args.ik:
-        peers += [("ik_llama.cpp", ik_bench, args.ik, ["-fa", fa] + (["-rtr", "1"] if rtr else []),
-                   f"-fa {fa}{' -rtr 1' if rtr else ''}") for fa in ("0", "1") for rtr in (False, True)]
-    rounds = []
+        found.append(("ik_llama.cpp", ik_bench, args.ik,
+                      [f"-fa {fa}{rtr}" for fa, rtr in itertools.product("10", ("", " -rtr 1"))]))
+    return found
+
+
+def median_of(rounds, engine, flags, test):
+    return statistics.median(row["peers"][engine][flags][test] for row in rounds)
+
+
+def complete(rounds, engine):
+    """Flags that every round has."""
+    return [flags for flags in rounds[0]["peers"][engine] if all(flags in row["peers"][engine] for row in rounds)]
+
+
+def promising(rounds, engine, flags):
+    """The flags near the best of their engine in some test, by the rounds so far."""
+    if not rounds:
+        return flags
+    known = complete(rounds, engine)
+    best = {test: max(median_of(rounds, engine, f, test) for f in known) for test in TESTS}
+    return [f for f in known if any(median_of(rounds, engine, f, test) >= NEAR_BEST * best[test] for test in TESTS)]
+
+
+def save(recorded, args):
+    if args.record:
+        with open(args.record, "w") as file:
+            json.dump(recorded, file, indent=1)
+
+
+def measure(model, args, rounds, recorded):
+    name, path = model.split("=", 1)
     for r in range(args.rounds):
-        row = {"callie": callie_bench(args.callie, path, args)}
-        for engine, bench, binary, flags, label in peers:
-            row[(engine, label)] = bench(binary, flags, path, args)
+        row = {"callie": callie_bench(args.callie, path, args), "peers": {}}
+        for engine, bench, folder, flags in peers(args):
+            row["peers"][engine] = {f: bench(folder, f.split(), path, args) for f in promising(rounds, engine, flags)}
         rounds.append(row)
+        save(recorded, args)
         print(f"{name}: round {r + 1}/{args.rounds}", file=sys.stderr)
-    limits = rounds[0]["callie"]["limits"]
-    read = max(row["callie"]["limits"]["read_gb_s"] for row in rounds)
-    dots = max(row["callie"]["limits"]["vnni_gmac_s"] for row in rounds)
-    result = {"model": name, "read_gb_s": read, "vnni_gmac_s": dots, "tests": {}}
-    for test in ("pp", "tg"):
-        ours = statistics.median(row["callie"][test] for row in rounds)
-        share = (ours * limits["macs_per_token"] / 1e9 / dots if test == "pp"
-                 else ours * limits["bytes_per_token"] / 1e9 / read)
-        entry = {"callie": ours, "share_of_limit": share}
-        for engine in dict.fromkeys(peer[0] for peer in peers):
-            best = max((key for key in rounds[0] if key[0] == engine),
-                       key=lambda key: statistics.median(row[key][test] for row in rounds))
-            ratios = [row["callie"][test] / row[best][test] for row in rounds]
-            entry[engine] = {"tok_s": statistics.median(row[best][test] for row in rounds), "flags": best[1],
-                             "ratio": statistics.median(ratios), "ratio_range": [min(ratios), max(ratios)],
-                             "ratio_text": spread(ratios)}
+
+
+def evaluate(name, rounds):
+    ours = [row["callie"] for row in rounds]
+    read, dots = (max(row[key] for row in ours) for key in ("read_gb_s", "vnni_gmac_s"))
+    result = {"model": name, "rounds": len(rounds), "read_gb_s": read, "vnni_gmac_s": dots, "tests": {}}
+    for test in TESTS:
+        speed = statistics.median(row[test] for row in ours)
+        share = (speed * ours[0]["macs_per_token"] / 1e9 / dots if test == "pp"
+                 else speed * ours[0]["bytes_per_token"] / 1e9 / read)
+        entry = {"callie": speed, "share_of_limit": share, "peers": {}}
+        for engine in rounds[0]["peers"]:
+            best = max(complete(rounds, engine), key=lambda flags: median_of(rounds, engine, flags, test))
+            ratios = [row["callie"][test] / row["peers"][engine][best][test] for row in rounds]
+            entry["peers"][engine] = {"tok_s": median_of(rounds, engine, best, test), "flags": best,
+                                      "ratio": statistics.median(ratios), "range": [min(ratios), max(ratios)]}
         result["tests"][test] = entry
     return result
 
 
-def table(results, args):
-    engines = ["llama.cpp"] + (["ik_llama.cpp"] if args.ik else [])
-    depth = f" at a depth of {args.depth}" if args.depth else ""
-    lines = [f"{args.threads} threads, pp{args.prompt} and tg{args.generate}{depth}, {args.rounds} interleaved rounds, "
-             "medians; ratios are medians of paired rounds with their range.", "",
+def table(depth, recorded, args):
+    results = [evaluate(name, rounds) for name, rounds in recorded.items()]
+    engines = list(results[0]["tests"]["pp"]["peers"])
+    at = f" at a depth of {depth}" if depth else ""
+    counts = sorted({result["rounds"] for result in results})
+    lines = [f"{args.threads} threads, pp{args.prompt} and tg{args.generate}{at}, "
+             f"{'–'.join(str(n) for n in counts)} interleaved rounds, medians; ratios are medians of paired rounds "
+             "with their range.", "",
              "| model | test | Callie tok/s | of the limit | " + " | ".join(f"{e} tok/s | ratio" for e in engines) + " |",
              "|---|---|---|---|" + "---|---|" * len(engines)]
     for result in results:
-        for test, label in (("pp", "prefill"), ("tg", "decode")):
+        for test, label in TESTS.items():
             entry = result["tests"][test]
-            cells = [f"{entry[e]['tok_s']:.0f} ({entry[e]['flags']}) | {entry[e]['ratio_text']}" for e in engines]
-            lines.append(f"| {result['model']} | {label} | {entry['callie']:.0f} | {100 * entry['share_of_limit']:.0f} % | "
-                         + " | ".join(cells) + " |")
+            cells = [f"{p['tok_s']:.0f} (`{p['flags']}`) | {p['ratio']:.2f} ({p['range'][0]:.2f}–{p['range'][1]:.2f})"
+                     for p in entry["peers"].values()]
+            lines.append(f"| {result['model']} | {label} | {entry['callie']:.0f} | "
+                         f"{100 * entry['share_of_limit']:.0f} % | " + " | ".join(cells) + " |")
     limits = ", ".join(f"{r['model']}: read {r['read_gb_s']:.0f} GB/s, {r['vnni_gmac_s']:.0f} GMAC/s" for r in results)
     return "\n".join(lines + ["", f"Limits measured in the same run: {limits}."])
 
@@ -113,22 +153,27 @@ def main():
     parser.add_argument("--callie", required=True)
     parser.add_argument("--llama", required=True)
     parser.add_argument("--ik")
-    parser.add_argument("--model", action="append", required=True, metavar="NAME=FILE")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--generate", type=int, default=128)
     parser.add_argument("--depth", type=int, default=0)
-    parser.add_argument("--json", metavar="FILE", help="also write every figure here")
+    parser.add_argument("--record", metavar="FILE", help="keep the rounds here, beside those of earlier runs")
     parser.add_argument("--readme", metavar="FILE", help="replace the table between the benchmark markers of this file")
     args = parser.parse_args()
     args.cpus = ",".join(str(cpu) for cpu in sorted(os.sched_getaffinity(0))[:args.threads])
-    results = [measure(*model.split("=", 1), args) for model in args.model]
-    text = table(results, args)
+    recorded = {}
+    if args.record and os.path.exists(args.record):
+        with open(args.record) as file:
+            recorded = json.load(file)
+    models = recorded.setdefault(str(args.depth), {})
+    for model in args.model:
+        measure(model, args, models.setdefault(model.split("=", 1)[0], []), recorded)
+    if not models:
+        sys.exit("error: nothing measured: --model NAME=FILE, or --record FILE of earlier rounds")
+    text = "\n\n".join(table(int(depth), models, args) for depth, models in recorded.items() if models)
     print(text)
-    if args.json:
-        with open(args.json, "w") as file:
-            json.dump(results, file, indent=1)
     if args.readme:
         begin, end = "<!-- benchmark -->", "<!-- /benchmark -->"
         with open(args.readme) as file:
