@@ -7,6 +7,7 @@ namespace callie::cli {
 namespace {
 
 constexpr int kLongestDraft = 63;
+constexpr int64_t kCatchUp = 128;
 
 StatusOr<int> parse_draft_len(const std::string& text) {
   if (text == "auto") return decode::SpeculationOptions::kAutomatic;
@@ -35,6 +36,8 @@ StatusOr<std::unique_ptr<decode::Speculator>> DraftOptions::load(const ModelOpti
   decode::SpeculationOptions speculation;
   CALLIE_ASSIGN_OR_RETURN(speculation.draft_len, parse_draft_len(draft_len));
   if (draft.empty()) return std::unique_ptr<decode::Speculator>();
+  // Between two passes for many sequences, the draft model may not hold all of them up with one long prompt.
+  if (options.max_sequences > 1) speculation.catch_up = kCatchUp;
   std::unique_ptr<decode::DraftModel> model;
   if (draft != "ngram") {
     ModelOptions draft_options = target_options;

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 
+#include "cli/draft_options.h"
 #include "cli/model_options.h"
 #include "cli/verbs.h"
 #include "core/interrupt.h"
@@ -21,6 +22,7 @@ struct ServeOptions {
   ModelOptions model;
   ContextOptions context;
   SamplingFlags sampling;
+  DraftOptions draft;
   serve::HttpOptions http;
   serve::ApiOptions api;
   serve::HubOptions hub;
@@ -72,7 +74,18 @@ Status serve(ServeOptions options) {
       CALLIE_ASSIGN_OR_RETURN(const auto model, load_model(one, context));
       serve::ModelBackendOptions backend = options.backend;
       backend.executor.context = options.context.ctx > 0 ? options.context.ctx : std::min<int64_t>(4096, model->spec().context);
-      return serve::make_model_backend(id, model, backend, pool);
+      decode::DraftModelOptions drafts;
+      drafts.context = backend.executor.context;
+      drafts.kv_format = backend.executor.kv_format;
+      drafts.max_sequences = backend.executor.sched.max_seqs;
+      auto speculator = options.draft.load(one, *model, drafts, context);
+      if (!speculator.ok()) {
+        // The draft is meant for the first model; others that it does not fit go without.
+        if (id == id_of(options.models.front())) return speculator.status();
+        spdlog::warn("{}: {}", id, speculator.status().message());
+        speculator = std::unique_ptr<decode::Speculator>();
+      }
+      return serve::make_model_backend(id, model, backend, pool, std::move(*speculator));
     };
     entries.push_back(std::move(entry));
   }
@@ -127,6 +140,7 @@ void add_serve(CLI::App& app, Action& action) {
   verb->add_flag("--no-cache", o.model.no_cache, "neither read nor write the cache of packed weights");
   o.context.add_to(*verb);
   o.sampling.add_to(*verb);
+  o.draft.add_to(*verb);
   verb->add_option("--host", o.http.host, "address to listen on")->capture_default_str();
   verb->add_option("--port", o.http.port, "port (0 = any)")->check(CLI::Range(0, 65535))->capture_default_str();
   verb->add_option("--tls-cert", o.http.tls_cert, "certificate chain, PEM");

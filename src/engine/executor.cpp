@@ -187,6 +187,7 @@ StatusOr<bool> Executor::step(const std::function<double()>& clock, ExecutorList
   const Clock::time_point end = Clock::now();
   record_.step_us = microseconds(start, end);
   record_.host_us = record_.step_us - microseconds(forward_begin, forward_end);
+  ++steps_;
   return true;
 }
 

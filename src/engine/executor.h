@@ -90,6 +90,7 @@ class Executor {
   /// The sampler's state of a live request (verification and drafts clone it).
   const Sampler& sampler(sched::Handle handle) const { return *samplers_[handle.slot]; }
   const StepRecord& last_step() const { return record_; }
+  int64_t steps() const { return steps_; }  ///< that computed something
   const ExecutorOptions& options() const { return options_; }
   ModelRunner& runner() { return runner_; }
   int64_t kv_bytes() const { return cache_.bytes(); }
@@ -119,6 +120,7 @@ class Executor {
   DraftHook draft_hook_;
   TapsHook taps_hook_;
   StepRecord record_;
+  int64_t steps_ = 0;
   std::vector<nn::ForwardRow> rows_;
   std::vector<nn::SequencePages> pages_;
   std::vector<int32_t> first_row_;

@@ -11,6 +11,7 @@
 #include "chat/grammar.h"
 #include "chat/template.h"
 #include "core/log.h"
+#include "decode/speculative/executor_drafts.h"
 #include "serve/engine_log.h"
 #include "tokenizer/streaming.h"
 #include "tokenizer/tokenizer.h"
@@ -34,8 +35,13 @@ struct Stream {
 
 class ModelBackend : public Backend, private ExecutorListener {
  public:
-  ModelBackend(const std::string& id, std::shared_ptr<const Model> model, std::unique_ptr<Executor> executor)
+  ModelBackend(const std::string& id, std::shared_ptr<const Model> model, std::unique_ptr<Executor> executor,
+               std::unique_ptr<decode::Speculator> speculator)
       : model_(std::move(model)), executor_(std::move(executor)) {
+    if (speculator) {
+      drafts_ = std::make_unique<decode::ExecutorDrafts>(std::move(speculator));
+      drafts_->attach(*executor_);
+    }
     info_.id = id;
     info_.context = static_cast<int32_t>(executor_->options().context);
     info_.fingerprint = fmt::format("fp_{:016x}", model_->fingerprint());
@@ -258,7 +264,8 @@ class ModelBackend : public Backend, private ExecutorListener {
   std::unique_ptr<ChatTemplate> template_;
   std::mutex grammar_mutex_;
   std::shared_ptr<const GrammarCompiler> grammars_;
-  std::unique_ptr<Executor> executor_;                             // the engine's thread only, like the next two
+  std::unique_ptr<Executor> executor_;                             // the engine's thread only, like the next three
+  std::unique_ptr<decode::ExecutorDrafts> drafts_;                 // null without --draft
   std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;
   EngineLog log_;
   mutable std::mutex mutex_;
@@ -274,9 +281,10 @@ class ModelBackend : public Backend, private ExecutorListener {
 }  // namespace
 
 StatusOr<std::shared_ptr<Backend>> make_model_backend(const std::string& id, std::shared_ptr<const Model> model,
-                                                      const ModelBackendOptions& options, ThreadPool& pool) {
+                                                      const ModelBackendOptions& options, ThreadPool& pool,
+                                                      std::unique_ptr<decode::Speculator> speculator) {
   CALLIE_ASSIGN_OR_RETURN(auto executor, Executor::create(model, options.executor, pool));
-  auto backend = std::make_shared<ModelBackend>(id, std::move(model), std::move(executor));
+  auto backend = std::make_shared<ModelBackend>(id, std::move(model), std::move(executor), std::move(speculator));
   CALLIE_RETURN_IF_ERROR(backend->start(options, pool.size()));
   return std::shared_ptr<Backend>(std::move(backend));
 }

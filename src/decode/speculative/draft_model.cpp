@@ -73,13 +73,13 @@ void DraftModel::shrink(Lane& lane, int64_t length) {
   }
 }
 
-Status DraftModel::reserve(Lane& lane, int64_t length) {
+bool DraftModel::reserve(Lane& lane, int64_t length) {
   while (static_cast<int64_t>(lane.blocks.size()) < pool_.blocks_for(length)) {
     const int32_t block = pool_.allocate();
-    if (block == sched::kNoBlock) return resource_exhausted("draft: no memory for keys and values");
+    if (block == sched::kNoBlock) return false;
     lane.blocks.push_back(block);
   }
-  return ok_status();
+  return true;
 }
 
 Status DraftModel::follow(uint64_t sequence, std::span<const int32_t> tokens) {
@@ -92,8 +92,9 @@ Status DraftModel::follow(uint64_t sequence, std::span<const int32_t> tokens) {
     const auto seen = tokens.subspan(lane.base);
     common = std::mismatch(lane.tokens.begin(), lane.tokens.end(), seen.begin(), seen.end()).first - lane.tokens.begin();
   }
-  // Half a context of drafts must fit behind; beyond that the lane begins anew with the text's end.
-  const bool fits = n - lane.base + std::min<int64_t>(64, options_.context / 2) <= options_.context;
+  // A draft must fit behind; where it does not, the lane begins anew with the text's end.
+  const int64_t behind = std::min(kLongestDraft, options_.context / 2);
+  const bool fits = n - lane.base + behind <= options_.context;
   if (!fits || (common == 0 && held > 0)) {
     lane.base = std::max<int64_t>(0, n - options_.context / 2);
     lane.tokens.clear();
@@ -104,7 +105,12 @@ Status DraftModel::follow(uint64_t sequence, std::span<const int32_t> tokens) {
   head_.add(seen.subspan(common));
   lane.tokens.resize(common);
   lane.tokens.insert(lane.tokens.end(), seen.begin() + common, seen.end());
-  shrink(lane, std::min<int64_t>(common, static_cast<int64_t>(seen.size()) - 1));
+  const auto length = static_cast<int64_t>(seen.size());
+  shrink(lane, std::min(common, length - 1));
+  if (!reserve(lane, length + behind)) {
+    forget(sequence);
+    return resource_exhausted("draft: no memory for the keys and values of {} tokens", length);
+  }
   return ok_status();
 }
 
@@ -133,12 +139,11 @@ void DraftModel::add_rows(const Lane& lane, int64_t n, bool logits) {
   pages_.push_back({lane.blocks});
 }
 
-Status DraftModel::catch_up(uint64_t sequence, int64_t most) {
+void DraftModel::catch_up(uint64_t sequence, int64_t most) {
   Lane& lane = lanes_[sequence];
   most = std::min(most, static_cast<int64_t>(lane.tokens.size()) - 1 - lane.computed);
   while (most > 0) {
     const int64_t part = std::min(most, runner_.max_rows());
-    CALLIE_RETURN_IF_ERROR(reserve(lane, lane.computed + part));
     rows_.clear();
     pages_.clear();
     add_rows(lane, part, false);
@@ -146,23 +151,20 @@ Status DraftModel::catch_up(uint64_t sequence, int64_t most) {
     lane.computed += part;
     most -= part;
   }
-  return ok_status();
 }
 
-Status DraftModel::extend(std::span<Extension> extensions) {
+void DraftModel::extend(std::span<Extension> extensions) {
   // Long tails first, each alone; then the last few tokens of all together.
   constexpr int64_t kTogether = 4;
   for (const Extension& extension : extensions) {
     const Lane& lane = lanes_[extension.sequence];
-    CALLIE_RETURN_IF_ERROR(
-        catch_up(extension.sequence, static_cast<int64_t>(lane.tokens.size()) - kTogether - lane.computed));
+    catch_up(extension.sequence, static_cast<int64_t>(lane.tokens.size()) - kTogether - lane.computed);
   }
   rows_.clear();
   pages_.clear();
   for (const Extension& extension : extensions) {
     Lane& lane = lanes_[extension.sequence];
     const auto length = static_cast<int64_t>(lane.tokens.size());
-    CALLIE_RETURN_IF_ERROR(reserve(lane, length));
     add_rows(lane, length - lane.computed, true);
   }
   nn::Taps taps;
@@ -179,7 +181,6 @@ Status DraftModel::extend(std::span<Extension> extensions) {
     extension.token = token.ok() && extension.sampler->accept(*token).ok() ? *token : -1;
     if (extension.token >= 0) lane.tokens.push_back(extension.token);
   }
-  return ok_status();
 }
 
 }  // namespace callie::decode

@@ -36,7 +36,7 @@ class DraftModel {
                                                       const DraftModelOptions& options, ThreadPool& pool);
 
   /// Sets what `sequence` (the caller's name for it) holds: all committed tokens, at least one. What the cache has of
-  /// them is kept. Errors: kResourceExhausted when there is no room for another sequence.
+  /// them is kept. Errors: kResourceExhausted when there is no memory for it; it is then forgotten.
   Status follow(uint64_t sequence, std::span<const int32_t> tokens);
   /// Frees the sequence's cache.
   void forget(uint64_t sequence);
@@ -49,10 +49,12 @@ class DraftModel {
     int32_t token = -1;          ///< out: the guess, now the sequence's last token; -1 = no guess (a constraint's end)
     float margin = 0;            ///< out: Sampler::choose
   };
-  /// Computes what is missing of each sequence and guesses one token more. Errors: kResourceExhausted.
-  Status extend(std::span<Extension> extensions);
-  /// Computes up to `most` missing tokens of a sequence without a guess. Errors: kResourceExhausted.
-  Status catch_up(uint64_t sequence, int64_t most);
+  /// Computes what is missing of each sequence and guesses one token more. Precondition: all are followed, and at most
+  /// kLongestDraft guesses were made since.
+  void extend(std::span<Extension> extensions);
+  /// Computes up to `most` missing tokens of a sequence without a guess.
+  void catch_up(uint64_t sequence, int64_t most);
+  static constexpr int64_t kLongestDraft = 64;
 
   const Model& model() const { return runner_.model(); }
   int64_t head_rows() const { return head_.rows(); }
@@ -66,7 +68,7 @@ class DraftModel {
   };
   DraftModel(std::shared_ptr<const Model> draft, int64_t target_vocab_size, const DraftModelOptions& options,
              KvCache cache, ThreadPool& pool);
-  Status reserve(Lane& lane, int64_t length);
+  bool reserve(Lane& lane, int64_t length);
   void shrink(Lane& lane, int64_t length);
   void add_rows(const Lane& lane, int64_t n, bool logits);
 

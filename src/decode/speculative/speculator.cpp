@@ -160,14 +160,22 @@ void Speculator::choose_source(Lane& lane, int64_t rows, double step_s) {
   }
 }
 
-Status Speculator::run_model(std::span<Lane*> lanes, int64_t rows) {
-  std::vector<Lane*> active(lanes.begin(), lanes.end());
+void Speculator::run_model(std::vector<Lane*> lanes, int64_t rows) {
   std::vector<DraftModel::Extension> extensions;
-  for (Lane* lane : active) {
-    CALLIE_RETURN_IF_ERROR(model_->follow(lane->request->sequence, lane->request->tokens));
+  const Clock::time_point begin = Clock::now();
+  std::erase_if(lanes, [&](Lane* lane) {
+    const uint64_t sequence = lane->request->sequence;
+    if (!model_->follow(sequence, lane->request->tokens).ok()) return true;  // no memory: goes without
+    if (options_.catch_up > 0 && model_->lag(sequence, lane->request->tokens) > options_.catch_up) {
+      model_->catch_up(sequence, options_.catch_up);
+      return true;
+    }
     lane->sampler = *lane->request->sampler;
     lane->survival.clear();
-  }
+    return false;
+  });
+  round_s_ += seconds_since(begin);
+  std::vector<Lane*> active = lanes;
   while (!active.empty()) {
     extensions.clear();
     int64_t pass_rows = 0;
@@ -179,7 +187,7 @@ Status Speculator::run_model(std::span<Lane*> lanes, int64_t rows) {
       extensions.push_back({lane->request->sequence, &lane->sampler});
     }
     const Clock::time_point start = Clock::now();
-    CALLIE_RETURN_IF_ERROR(model_->extend(extensions));
+    model_->extend(extensions);
     const double seconds = seconds_since(start);
     round_s_ += seconds;
     if (clean) draft_costs_.add(pass_rows, seconds);
@@ -209,10 +217,9 @@ Status Speculator::run_model(std::span<Lane*> lanes, int64_t rows) {
     if (automatic() && best_length(lane->survival, rows, &length) < 0) length = 0;
     lane->request->draft.assign(lane->drafted.begin(), lane->drafted.begin() + length);
   }
-  return ok_status();
 }
 
-Status Speculator::propose(std::span<Request> requests, int64_t other_rows) {
+void Speculator::propose(std::span<Request> requests, int64_t other_rows) {
   const Clock::time_point start = Clock::now();
   for (Request& request : requests) {
     Lane& lane = lanes_[request.sequence];
@@ -227,6 +234,7 @@ Status Speculator::propose(std::span<Request> requests, int64_t other_rows) {
   for (Request& request : requests) {
     Lane& lane = lanes_[request.sequence];
     request.draft.clear();
+    lane.request = &request;
     lane.lookup.follow(request.tokens);
     lane.known = request.tokens.size();
     choose_source(lane, rows, draft_s(n) / static_cast<double>(n));
@@ -234,7 +242,7 @@ Status Speculator::propose(std::span<Request> requests, int64_t other_rows) {
     if (lane.source == Source::kModel) drafting.push_back(&lane);
   }
   round_s_ += seconds_since(start);
-  return drafting.empty() ? ok_status() : run_model(drafting, rows);
+  if (!drafting.empty()) run_model(std::move(drafting), rows);
 }
 
 }  // namespace callie::decode

@@ -21,6 +21,7 @@ struct SpeculationOptions {
   int draft_len = kAutomatic;
   int max_draft = 15;  ///< of an automatic draft
   int min_match = 2;   ///< tokens that must agree before a look-up proposes what followed them
+  int64_t catch_up = 0;  ///< tokens of a sequence that the draft model computes between two passes; 0 = no limit
 };
 
 /// Proposes drafts for one or more sequences, from a draft model and from prompt look-up, and decides for each step and
@@ -41,11 +42,13 @@ class Speculator {
     int64_t most = 0;                  ///< tokens that a draft may have at most
     std::vector<int32_t> draft;        ///< out
   };
-  /// `other_rows`: rows of the next pass that belong to none of the requests. Errors: those of DraftModel.
-  Status propose(std::span<Request> requests, int64_t other_rows = 0);
+  /// `other_rows`: rows of the next pass that belong to none of the requests.
+  void propose(std::span<Request> requests, int64_t other_rows = 0);
 
   /// The target's pass over `rows` rows, drafts included, took so long.
   void passed(int64_t rows, double seconds);
+  /// A pass that computed prompts too: its time counts, but tells nothing of T(m).
+  void passed_with_prompts(double seconds) { round_s_ += seconds; }
   /// The next proposal for the sequence begins a new generation; caches of what it has in common with the last are kept.
   void restart(uint64_t sequence);
   /// The sequence has ended.
@@ -82,7 +85,7 @@ class Speculator {
   double gain_of_more(double survival, double acceptance, int64_t rows, int64_t room, double step_s) const;
   void plan_lookup(Lane& lane, int64_t rows, double* gain, int64_t* length) const;
   void choose_source(Lane& lane, int64_t rows, double step_s);
-  Status run_model(std::span<Lane*> lanes, int64_t rows);
+  void run_model(std::vector<Lane*> lanes, int64_t rows);
   bool automatic() const { return options_.draft_len == SpeculationOptions::kAutomatic; }
 
   SpeculationOptions options_;

@@ -28,7 +28,7 @@ Status SpeculativeStrategy::run_pass(int64_t max_tokens) {
   request.tokens = tokens_;
   request.sampler = &sampler_;
   request.most = std::min({max_tokens - 1, session_.context() - session_.size() - 1, session_.runner().max_rows() - 1});
-  CALLIE_RETURN_IF_ERROR(speculator_.propose({&request, 1}));
+  speculator_.propose({&request, 1});
   draft_ = std::move(request.draft);
 
   pass_begin_ = session_.size();

@@ -133,9 +133,9 @@ TEST(Speculation, RandomConfigurationsEqualPlain) {
   SequentialRng rng(5, Purpose::kTest);
   const auto below = [&](uint32_t n) { return static_cast<int>(rng.next_u32() % n); };
   const char* names[] = {"llama", "qwen2", "qwen3", "gemma3", "mistral", ""};
-  for (int i = 0; i < 120; ++i) {
+  for (int i = 0; i < 80; ++i) {
     const std::string target = names[below(5)], draft = below(3) == 0 ? target : names[below(6)];
-    Pair pair(tiny(target), draft.empty() ? "" : tiny(draft), 1 + below(3));
+    Pair pair(tiny(target), draft.empty() ? "" : tiny(draft), i % 8 == 0 ? 2 : 1);
     Task task;
     task.prompt.clear();
     for (int k = 2 + below(60); k > 0; --k) task.prompt.push_back(below(4) == 0 ? below(256) : 32 + below(4));
@@ -220,7 +220,7 @@ TEST(Speculation, GrammarsHoldInsideADraft) {
 }
 
 TEST(Speculation, ALaterTurnKeepsTheCachesAndStaysEqual) {
-  ThreadPool pool(2);
+  ThreadPool pool(1);
   const auto model = test::load_or_fail(tiny("llama"), pool);
   SamplingOptions sampling;
   sampling.temperature = 0.8f;
@@ -265,19 +265,19 @@ TEST(Speculation, AnotherVocabularyIsRefused) {
 TEST(Speculation, LookUpOnARealModel) {
   const std::string path = test::real_model("smollm2-135m");
   if (path.empty()) GTEST_SKIP() << "smollm2-135m.gguf is not in CALLIE_MODELS";
-  Pair pair(path, "", 2);
+  Pair pair(path, "");
   const auto prompt = pair.target().tokenizer().encode(
       "Repeat this list twice: alpha, beta, gamma, delta.\nalpha, beta, gamma, delta.\nalpha, beta, gamma, delta.\nalpha,");
   ASSERT_TRUE(prompt.ok());
   for (float temperature : {0.0f, 0.8f}) {
-    Task task = greedy(64);
+    Task task = greedy(32);
     task.prompt = *prompt;
     task.session.context = 256;
     task.sampling.temperature = temperature;
     pair.expect_equal(task, {}, "automatic");
     pair.expect_equal(task, {.draft_len = 7}, "seven tokens");
   }
-  EXPECT_GT(pair.total().accepted, 40);
+  EXPECT_GT(pair.total().accepted, 20);
 }
 
 }  // namespace
