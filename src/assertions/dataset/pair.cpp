@@ -182,7 +182,7 @@ StatusOr<Pair> pair_from_json(const Json& json) {
     r.read("edge", p.clock->edge);
   });
   in.object("reset", [&](Reader& r) {
-    p.reset.emplace();
+    p.reset = Pair::ResetInfo{};
     r.read("name", p.reset->name);
     r.read("level", p.reset->level);
     r.read("async", p.reset->async);

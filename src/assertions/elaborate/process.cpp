@@ -273,7 +273,7 @@ void Elaborator::lower_clocked(const Stmt& body, const ast::EventControl& event,
       if (!bits[i]) continue;
       const int index = design_.new_state();
       const Lit held = design_.states[index].leaf;
-      const auto final_value = [&](Env& env, Lit unchanged) {
+      const auto final_value = [&, variable = variable](Env& env, Lit unchanged) {
         const auto it = env.blocking.find(variable);
         return it != env.blocking.end() && it->second.touched[i] ? it->second.bits[i] : unchanged;
       };

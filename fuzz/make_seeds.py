@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Writes the seed files of the fuzzers, fuzz/corpus/NAME/*. Needs: numpy gguf.
+
+  fuzz/make_seeds.py
+"""
+import json
+import os
+import struct
+
+import gguf
+import numpy as np
+
+corpus = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+
+
+def put(fuzzer, name, content):
+    os.makedirs(os.path.join(corpus, fuzzer), exist_ok=True)
+    with open(os.path.join(corpus, fuzzer, name), "wb") as file:
+        file.write(content if isinstance(content, bytes) else content.encode())
+
+
+def gguf_seed():
+    path = os.path.join(corpus, "gguf", "small.gguf")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_uint32("llama.block_count", 1)
+    writer.add_float32("llama.rope.freq_base", 1e4)
+    writer.add_bool("tokenizer.ggml.add_bos_token", True)
+    writer.add_array("tokenizer.ggml.tokens", ["a", "b"])
+    writer.add_array("tokenizer.ggml.token_type", [1, 3])
+    writer.add_tensor("token_embd.weight", np.arange(64, dtype=np.float32).reshape(2, 32))
+    writer.add_tensor("output_norm.weight", np.ones(32, dtype=np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def safetensors_seed():
+    header = {
+        "__metadata__": {"format": "pt"},
+        "a": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]},
+        "b": {"dtype": "BF16", "shape": [4], "data_offsets": [16, 24]},
+    }
+    text = json.dumps(header).encode()
+    put("safetensors", "small", struct.pack("<Q", len(text)) + text + bytes(24))
+    put("safetensors", "empty", struct.pack("<Q", 2) + b"{}")
+
+
+def tokenizer_seeds():
+    added = [{"id": 0, "content": "<s>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}]
+    letters = {letter: i + 1 for i, letter in enumerate("abcdefgh\u0120\u010a")}
+    put("tokenizer_json", "bpe", json.dumps({
+        "version": "1.0", "added_tokens": added, "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": "\\p{L}+|\\s+|\\p{N}{1,3}"}, "behavior": "Isolated", "invert": False},
+            {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}]},
+        "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                           "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}},
+        "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "vocab": {"<s>": 0, **letters, "ab": 20, "abc": 21}, "merges": ["a b", "ab c"], "ignore_merges": False}}))
+    put("tokenizer_json", "unigram", json.dumps({
+        "version": "1.0", "added_tokens": added,
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+        "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]},
+        "model": {"type": "Unigram", "unk_id": 1, "byte_fallback": True, "vocab": [["<s>", 0.0], ["<unk>", 0.0], ["\u2581The", -2.0], ["a", -3.5], ["<0x0A>", -9.0]]}}))
+    put("tokenizer_json", "word_piece", json.dumps({
+        "version": "1.0", "added_tokens": [],
+        "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+                  "vocab": {"[UNK]": 0, "the": 1, "ca": 2, "##fe": 3, "1": 4, "##2": 5}}}))
+
+
+def template_seeds():
+    put("template", "chat", "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>\n{{ m.content | trim }}{% if not loop.last %}{{ eos_token }}{% endif %}\n"
+                            "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}")
+    put("template", "macro", "{% macro show(x, n=2) -%}{{ x | tojson(indent=n) }}{%- endmacro %}{% set ns = namespace(i=0) %}"
+                             "{% for m in messages[::-1] %}{% set ns.i = ns.i + 1 %}{{ show(m) ~ ns.i }}{% endfor %}"
+                             "{% if messages is not string and tools is defined %}{{ raise_exception('no') }}{% endif %}{{ strftime_now('%d %b %Y') }}")
+
+
+def systemverilog_seeds():
+    put("systemverilog", "counter", "module m #(parameter int W = 4) (input logic clk, rst_n, output logic [W-1:0] q);\n"
+        "  always_ff @(posedge clk or negedge rst_n) if (!rst_n) q <= '0; else q <= q + 1'b1;\n"
+        "  a: assert property (@(posedge clk) disable iff (!rst_n) q == 3 |=> q == 4);\nendmodule\n")
+    put("systemverilog", "macros", "`define MAX(a, b) ((a) > (b) ? (a) : (b))\n`ifdef X\n`else\ntypedef enum logic [1:0] {A, B = 2} e_t;\n`endif\n"
+        "module m(input e_t s, input [7:0] d [0:3], output reg [7:0] y);\n  genvar i;\n  generate for (i = 0; i < 4; i++) begin : g\n    wire [7:0] w = d[i];\n"
+        "  end endgenerate\n  always @* case (s) A: y = `MAX(d[0], d[1]); default: y = {4{2'b10}}; endcase\n"
+        "  property p; @(posedge s[0]) $rose(y[0]) ##[1:3] y[1] |-> y[7:4] inside {[1:3], 5}; endproperty\n  assert property (p) else $error(\"no\");\nendmodule\n")
+
+
+def other_seeds():
+    name, descriptor = b"layer.0", bytes(8)
+    entry = struct.pack("<QQQ", 0, 4096, len(name)) + name + struct.pack("<Q", len(descriptor)) + descriptor
+    put("packed", "directory", struct.pack("<Q", 1) + entry + struct.pack("<Q", 7))
+    put("hf_config", "config", json.dumps({"architectures": ["LlamaForCausalLM"], "hidden_size": 64, "rope_scaling": {"type": "linear", "factor": 2.0},
+                                           "eos_token_id": [1, 2], "tie_word_embeddings": True, "torch_dtype": None}))
+    put("hf_config", "index", json.dumps({"metadata": {"total_size": 1}, "weight_map": {"a": "model-00001-of-00002.safetensors", "b": "x.safetensors"}}))
+    calls = ['<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>', "<tool_call>\n<function=f>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>",
+             '<|python_tag|>{"name": "f", "parameters": {"a": 1}}', '[TOOL_CALLS] [{"name": "f", "arguments": {"a": 1}}]', "```tool_code\nf(a=1, b='x')\n```"]
+    for i, text in enumerate(calls):
+        put("tool_calls", f"call{i}", bytes([i + 1, 3]) + b"Well. " + text.encode() + b" Done.")
+    put("tool_calls", "reasoning", bytes([8 + 1, 1]) + b"<think>\nHm.\n</think>\n\nYes.")
+
+
+gguf_seed()
+safetensors_seed()
+tokenizer_seeds()
+template_seeds()
+systemverilog_seeds()
+other_seeds()
