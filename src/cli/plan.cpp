@@ -7,95 +7,17 @@
 
 #include "cli/verbs.h"
 #include "core/atomic_file.h"
+#include "core/interrupt.h"
 #include "core/json.h"
 #include "plan/config/config.h"
 #include "plan/output/files.h"
+#include "plan/output/report.h"
 #include "plan/output/summary.h"
-#include "plan/replay/replay.h"
 #include "plan/sim/simulator.h"
 #include "plan/study/sweep.h"
-#include "core/interrupt.h"
 
 namespace callie::cli {
 namespace {
-
-using plan::LatencySummary;
-using plan::RunLatencies;
-
-Json to_json(const LatencySummary& s) { return {{"mean", s.mean}, {"p50", s.p50}, {"p90", s.p90}, {"p99", s.p99}}; }
-Json to_json(const RunLatencies& r) {
-  return {{"ttft_ms", to_json(r.ttft)}, {"tpot_ms", to_json(r.tpot)}, {"e2e_ms", to_json(r.e2e)}};
-}
-
-LatencySummary error_of(const LatencySummary& sim, const LatencySummary& real) {
-  const auto pct = [](double s, double r) { return r != 0 ? 100 * (s - r) / r : 0; };
-  return {pct(sim.mean, real.mean), pct(sim.p50, real.p50), pct(sim.p90, real.p90), pct(sim.p99, real.p99)};
-}
-RunLatencies error_of(const RunLatencies& s, const RunLatencies& r) {
-  return {error_of(s.ttft, r.ttft), error_of(s.tpot, r.tpot), error_of(s.e2e, r.e2e)};
-}
-
-struct ReplayArguments {
-  std::string run, perf, calibration, output;
-  bool json = false;
-};
-
-Status run_replay(const ReplayArguments& a) {
-  plan::ReplayOptions options;
-  options.run = a.run;
-  options.perf = a.perf;
-  if (!a.calibration.empty()) {
-    CALLIE_ASSIGN_OR_RETURN(options.calibration, plan::Calibration::load(a.calibration));
-  }
-  CALLIE_ASSIGN_OR_RETURN(const plan::ReplayResult r, plan::replay(options));
-  const RunLatencies errors = error_of(r.simulated, r.real);
-  if (a.json) {
-    Json out;
-    out["sim"] = to_json(r.simulated);
-    out["real"] = to_json(r.real);
-    out["error_pct"] = to_json(errors);
-    out["cpu_ms"] = r.cpu_ms;
-    out["calibration"] = options.calibration.present ? a.calibration : "uncalibrated";
-    out["engine"] = r.engine;
-    out["cost"] = r.cost;
-    out["blocks"] = r.blocks;
-    out["steps"] = r.steps;
-    out["preemptions"] = r.preemptions;
-    out["extrapolated_steps"] = r.extrapolated;
-    out["notes"] = r.notes;
-    std::printf("%s\n", out.dump(2).c_str());
-    return ok_status();
-  }
-  std::printf("%s, %s\n", r.engine.c_str(), options.calibration.present ? a.calibration.c_str() : "uncalibrated");
-  std::printf("%-8s %-5s %14s %14s %9s\n", "", "", "simulated ms", "real ms", "error %");
-  const auto line = [](const char* name, const char* what, double s, double v, double e) {
-    std::printf("%-8s %-5s %14.2f %14.2f %+9.2f\n", name, what, s, v, e);
-  };
-  const auto block = [&](const char* name, const LatencySummary& s, const LatencySummary& v, const LatencySummary& e) {
-    line(name, "mean", s.mean, v.mean, e.mean);
-    line("", "p50", s.p50, v.p50, e.p50);
-    line("", "p90", s.p90, v.p90, e.p90);
-    line("", "p99", s.p99, v.p99, e.p99);
-  };
-  block("TTFT", r.simulated.ttft, r.real.ttft, errors.ttft);
-  block("TPOT", r.simulated.tpot, r.real.tpot, errors.tpot);
-  block("E2E", r.simulated.e2e, r.real.e2e, errors.e2e);
-  std::printf("%lld steps, %lld preemptions, %d KV blocks, %.1f ms of CPU time\n", static_cast<long long>(r.steps),
-              static_cast<long long>(r.preemptions), r.blocks, r.cpu_ms);
-  for (const std::string& note : r.notes) std::printf("note: %s\n", note.c_str());
-  return ok_status();
-}
-
-Status run_calibrate(const ReplayArguments& a) {
-  plan::ReplayOptions options;
-  options.run = a.run;
-  options.perf = a.perf;
-  CALLIE_ASSIGN_OR_RETURN(const plan::Calibration c, plan::calibrate_to_run(options));
-  CALLIE_RETURN_IF_ERROR(c.save(a.output));
-  std::printf("%s: kernels x%.4f, host %.1f us per step, fitted on %s\nwritten to %s\n", c.hardware.c_str(),
-              c.kernel_scale, c.host_per_step_us, c.fitted_on.c_str(), a.output.c_str());
-  return ok_status();
-}
 
 struct RunArguments {
   std::string config, output;
@@ -149,6 +71,47 @@ Status run_config(const RunArguments& a) {
     std::printf("%s", plan::summary_text(config, result).c_str());
     if (files) std::printf("written to %s\n", a.output.c_str());
   }
+  return ok_status();
+}
+
+struct ReportArguments {
+  std::string config, output = "report.html", perf;
+  std::vector<std::string> set, runs;
+  int rates = 10;
+  int64_t requests = 5000;
+  bool quiet = false;
+};
+
+Status run_report(const ReportArguments& a) {
+  install_interrupt_handler();
+  plan::ConfigLoader loader;
+  CALLIE_ASSIGN_OR_RETURN(const auto overrides, parse_overrides(a.set));
+  CALLIE_ASSIGN_OR_RETURN(plan::Config config, loader.load(a.config, overrides));
+  plan::ReportInput input;
+  input.config = &config;
+  CALLIE_ASSIGN_OR_RETURN(input.config_text, read_text_file(a.config));
+  for (const auto& [place, value] : overrides) input.config_text += "# changed: " + place + " = " + value + "\n";
+  config.spec.trace_steps = true;
+  CALLIE_ASSIGN_OR_RETURN(const plan::SimResult probe, plan::simulate(config.spec));
+  // About 300 samples of each client.
+  config.spec.sample_period = std::max<plan::Ns>(plan::from_seconds(probe.elapsed_s / 300), plan::from_ms(1));
+  CALLIE_ASSIGN_OR_RETURN(const plan::SimResult result, plan::simulate(config.spec));
+  input.result = &result;
+  if (a.rates > 0) {
+    CALLIE_ASSIGN_OR_RETURN(input.load, plan::load_curve(config, a.rates, a.requests, a.quiet));
+  }
+  if (!config.sweep.grid.empty()) {
+    CALLIE_ASSIGN_OR_RETURN(input.sweep, plan::sweep(a.config, "", false, 0, a.quiet));
+  }
+  for (const std::string& run : a.runs) {
+    plan::ReplayOptions options;
+    options.run = run;
+    options.perf = a.perf;
+    CALLIE_ASSIGN_OR_RETURN(plan::ReplayResult r, plan::replay(options));
+    input.replays.emplace_back(r.machine, std::move(r));
+  }
+  CALLIE_RETURN_IF_ERROR(write_text(a.output, plan::report_html(input)));
+  std::printf("written to %s\n", a.output.c_str());
   return ok_status();
 }
 
@@ -252,6 +215,19 @@ void add_plan(CLI::App& app, Action& action) {
   u->footer("Example: callie plan run examples/plan/chat.yaml --explain");
   u->final_callback([run, &action] { action = [run] { return run_config(*run); }; });
 
+  auto report = std::make_shared<ReportArguments>();
+  CLI::App* h = plan->add_subcommand("report", "Write one self-contained HTML page about a configuration");
+  h->add_option("CONFIG", report->config, "YAML file; a sweep: in it is run and drawn too")->required();
+  h->add_option("-o,--output", report->output, "File to write")->capture_default_str();
+  h->add_option("--set", report->set, "Change a value first: dec.count=4");
+  h->add_option("--rates", report->rates, "Arrival rates of the load curve; 0 = none")->capture_default_str();
+  h->add_option("--requests", report->requests, "Requests at each of them")->capture_default_str();
+  h->add_option("--run", report->runs, "Folder of a recorded run, to show the errors against it; may be repeated");
+  h->add_option("--perf", report->perf, "Root of the kernel tables of the recorded runs");
+  h->add_flag("--quiet", report->quiet, "No progress line");
+  h->footer("Example: callie plan report examples/plan/sweep.yaml -o report.html");
+  h->final_callback([report, &action] { action = [report] { return run_report(*report); }; });
+
   auto sweep = std::make_shared<SweepArguments>();
   CLI::App* s = plan->add_subcommand("sweep", "Simulate every combination of sweep.grid");
   s->add_option("CONFIG", sweep->config, "YAML file")->required();
@@ -272,22 +248,7 @@ void add_plan(CLI::App& app, Action& action) {
   k->footer("Example: callie plan capacity examples/plan/chat.yaml --client llm");
   k->final_callback([size, &action] { action = [size] { return run_capacity(*size); }; });
 
-  auto replay = std::make_shared<ReplayArguments>();
-  CLI::App* r = plan->add_subcommand("replay", "Simulate a recorded run of a real engine and compare");
-  r->add_option("--run", replay->run, "Folder with config.json, vllm/meta.json and vllm/requests.jsonl")->required();
-  r->add_option("--perf", replay->perf, "Root of the kernel tables; default: RUN/../../../perf");
-  r->add_option("--calibration", replay->calibration, "Scalars fitted by `plan calibrate` on the same hardware");
-  r->add_flag("--json", replay->json, "Print one JSON object");
-  r->footer("Example: callie plan replay --run runs/RTX4090/Llama-3.1-8B --perf perf --json");
-  r->final_callback([replay, &action] { action = [replay] { return run_replay(*replay); }; });
-
-  auto calibrate = std::make_shared<ReplayArguments>();
-  CLI::App* c = plan->add_subcommand("calibrate", "Fit the few scalars of one machine");
-  c->add_option("--run", calibrate->run, "Folder of a recorded run")->required();
-  c->add_option("--perf", calibrate->perf, "Root of the kernel tables; default: RUN/../../../perf");
-  c->add_option("-o,--output", calibrate->output, "File to write")->required();
-  c->footer("Example: callie plan calibrate --run runs/RTXPRO6000/Llama-3.1-8B --perf perf -o rtxpro6000.json");
-  c->final_callback([calibrate, &action] { action = [calibrate] { return run_calibrate(*calibrate); }; });
+  add_plan_replay(*plan, action);
 }
 
 }  // namespace callie::cli

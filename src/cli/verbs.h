@@ -26,6 +26,8 @@ void add_eval(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_models(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
+/// `callie plan replay`, `calibrate` and `validate`; called by add_plan.
+void add_plan_replay(CLI::App& plan, Action& action);
 void add_pull(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);
 void add_serve(CLI::App& app, Action& action);

@@ -44,6 +44,13 @@ Scale make_scale(double low, double high, bool log, double from, double to) {
         if (t >= low * 0.999 && t <= high * 1.001) s.ticks.push_back(t);
       }
     }
+    if (s.ticks.size() < 3) {  // less than a decade: even steps, at their logarithmic places
+      const Scale even = make_scale(low, high, false, from, to);
+      s.ticks.clear();
+      for (const double t : even.ticks) {
+        if (t >= low * 0.999 && t <= high * 1.001) s.ticks.push_back(t);
+      }
+    }
     return s;
   }
   const double raw = (high - low) / 5, power = std::pow(10, std::floor(std::log10(raw)));

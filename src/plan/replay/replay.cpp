@@ -183,6 +183,7 @@ StatusOr<ReplayResult> replay(const ReplayOptions& options) {
   result.real = real_latencies(run);
   result.cost = spec.groups[0].cost->describe();
   result.engine = run.engine;
+  result.machine = run.instances[0].hardware + " " + run.instances[0].model;
   result.steps = sim.steps_done;
   result.extrapolated = sim.extrapolated;
   for (const ClientResult& c : sim.clients) {

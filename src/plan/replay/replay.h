@@ -67,6 +67,7 @@ struct ReplayResult {
   RunLatencies simulated, real;
   std::vector<RequestRow> rows;
   std::string cost, engine;
+  std::string machine;  ///< hardware and model of the run
   std::vector<std::string> notes;
   int64_t preemptions = 0, steps = 0, extrapolated = 0;
   int32_t blocks = 0;

@@ -82,6 +82,7 @@ struct SimResult {
   double energy_j = 0, cost_usd = 0, carbon_g = 0;
   double inside_s = 0, stay_s = 0;  ///< Little's law over the whole system
   int64_t peak_live = 0;
+  double last_arrival_s = 0;  ///< after the first
   double growth = 0;          ///< requests waiting at the last arrival, per request: above ~0.05 means overload
   bool stopped_early = false;
 };

@@ -436,6 +436,7 @@ Status Run::run() {
       arrive(next);
       more_arrivals_ = workload_->next(next);
       if (!more_arrivals_) {
+        result_.last_arrival_s = to_seconds(now_ - first_arrival_);
         result_.growth = static_cast<double>(n_live_) / static_cast<double>(std::max<int64_t>(result_.arrived, 1));
       }
       if ((result_.arrived & 1023) == 0 && interrupted()) return Status(StatusCode::kCancelled, "");
