@@ -64,9 +64,10 @@ struct ChunkView {
   }
 };
 
-/// Widens the scales of keys [from, to) of a page into columns `at` of the chunk.
+/// Widens the scales (and minima) of keys slot … slot + count - 1 of a page, if the format has any.
 HWY_INLINE void load_scales(KvFormat format, const uint8_t* scales, int page_tokens, int slot,
                             int count, float* scale, float* min) {
+  if (format == KvFormat::kF32 || format == KvFormat::kF16) return;
   const uint16_t* halves = reinterpret_cast<const uint16_t*>(scales);
   for (int i = 0; i < count; i += 16) {
     store16(load16_f16(halves + slot + i), scale + i);
@@ -226,14 +227,33 @@ void scale_probabilities(const ChunkView& view, const AttentionScratch& scratch,
   }
 }
 
+/// Where a page stores what is multiplied: bytes of a panel of 16 keys, and of one row of the first
+/// panel (kQ4: the first two panels) of V.
+int64_t k_panel_bytes(KvFormat format, int64_t dim) {
+  switch (format) {
+    case KvFormat::kF32:
+      return dim * 64;
+    case KvFormat::kF16:
+      return dim * 32;
+    case KvFormat::kQ8:
+      return dim * 16;
+    default:
+      return (dim + 1) / 2 * 16;
+  }
+}
+int64_t v_row_bytes(KvFormat format) {
+  return format == KvFormat::kF32 ? 64 : format == KvFormat::kF16 ? 32 : 16;
+}
+
+/// `stride`: elements between panels, see WidenElements.
 template <class Widen>
-void score_segment(const ChunkView& view, const AttentionScratch& scratch, const Segment& part) {
+void score_segment(const ChunkView& view, const AttentionScratch& scratch, const Segment& part,
+                   int64_t stride) {
   const int low = part.begin / 16 * 16;
   const int64_t panels = (part.end + 15) / 16 - part.begin / 16;
-  const int64_t dim = view.shape.kv.k_head_dim;
   panel_product<Widen>(int64_t{view.n_rows} * view.group, scratch.q,
-                       reinterpret_cast<const typename Widen::T*>(part.k), dim * 16, panels, dim,
-                       scratch.scores + low, kRowStride, false);
+                       reinterpret_cast<const typename Widen::T*>(part.k), stride, panels,
+                       view.shape.kv.k_head_dim, scratch.scores + low, kRowStride, false);
 }
 
 template <class Widen>
@@ -247,13 +267,16 @@ void value_segment(const ChunkView& view, const AttentionScratch& scratch, const
 
 void score_part(KvFormat format, const ChunkView& view, const AttentionScratch& scratch,
                 const Segment& part) {
+  const int64_t dim = view.shape.kv.k_head_dim;
   switch (format) {
     case KvFormat::kF32:
-      return score_segment<WidenF32>(view, scratch, part);
+      return score_segment<WidenF32>(view, scratch, part, dim * 16);
     case KvFormat::kF16:
-      return score_segment<WidenF16>(view, scratch, part);
-    default:
-      return score_segment<WidenI8>(view, scratch, part);
+      return score_segment<WidenF16>(view, scratch, part, dim * 16);
+    case KvFormat::kQ8:
+      return score_segment<WidenI8>(view, scratch, part, dim * 16);
+    case KvFormat::kQ4:
+      return score_segment<WidenNibbleRows>(view, scratch, part, (dim + 1) / 2 * 16);
   }
 }
 void value_part(KvFormat format, const ChunkView& view, const AttentionScratch& scratch,
@@ -263,17 +286,14 @@ void value_part(KvFormat format, const ChunkView& view, const AttentionScratch& 
       return value_segment<WidenF32>(view, scratch, part, states, state, accumulate);
     case KvFormat::kF16:
       return value_segment<WidenF16>(view, scratch, part, states, state, accumulate);
-    default:
+    case KvFormat::kQ8:
       return value_segment<WidenI8>(view, scratch, part, states, state, accumulate);
+    case KvFormat::kQ4:
+      return value_segment<WidenNibblePanels>(view, scratch, part, states, state, accumulate);
   }
 }
 
 constexpr int kMaxParts = kAttentionChunk / 16 + 1;
-
-/// One element of V in bytes; kQ4 is never read in place.
-constexpr int64_t element_bytes(KvFormat format) {
-  return format == KvFormat::kF32 ? 4 : format == KvFormat::kF16 ? 2 : 1;
-}
 
 /// Lists the pages of a chunk as segments that are read in place. Loads the scales.
 int page_segments(const ChunkView& view, int kv_head, const AttentionScratch& scratch,
@@ -287,18 +307,13 @@ int page_segments(const ChunkView& view, int kv_head, const AttentionScratch& sc
     const int end = std::min(view.end, begin - slot + tokens);
     const uint8_t* head = view.rows[0].pages[key / tokens] + kv_head * kv.head_bytes;
     const int panel = slot / 16;
-    parts[n++] = {begin, end, head + int64_t{panel} * kv.k_head_dim * 16 * element_bytes(kv.k),
-                  head + kv.v_offset + int64_t{slot} * 16 * element_bytes(kv.v),
-                  int64_t{tokens} * 16};
+    parts[n++] = {begin, end, head + panel * k_panel_bytes(kv.k, kv.k_head_dim),
+                  head + kv.v_offset + slot * v_row_bytes(kv.v), int64_t{tokens} * 16};
     const int low = begin / 16 * 16, count = (end + 15) / 16 * 16 - low;
-    if (kv.k == KvFormat::kQ8) {
-      load_scales(kv.k, head + kv.k_scales_offset, tokens, panel * 16, count, scratch.k_scale + low,
-                  nullptr);
-    }
-    if (kv.v == KvFormat::kQ8) {
-      load_scales(kv.v, head + kv.v_scales_offset, tokens, panel * 16, count, scratch.v_scale + low,
-                  nullptr);
-    }
+    load_scales(kv.k, head + kv.k_scales_offset, tokens, panel * 16, count, scratch.k_scale + low,
+                scratch.k_min + low);
+    load_scales(kv.v, head + kv.v_scales_offset, tokens, panel * 16, count, scratch.v_scale + low,
+                scratch.v_min + low);
     begin = end;
   }
   return n;
@@ -316,14 +331,10 @@ Segment staged_segment(const ChunkView& view, int kv_head, const AttentionScratc
     const int low = begin / 16 * 16, count = (end + 15) / 16 * 16 - low, first = slot / 16 * 16;
     widen_keys(kv, head, first, count, scratch.k + int64_t{low} * kv.k_head_dim);
     widen_values(kv, head + kv.v_offset, slot, end - begin, scratch.v + int64_t{begin} * 16);
-    if (kv.k == KvFormat::kQ8 || kv.k == KvFormat::kQ4) {
-      load_scales(kv.k, head + kv.k_scales_offset, tokens, first, count, scratch.k_scale + low,
-                  scratch.k_min + low);
-    }
-    if (kv.v == KvFormat::kQ8 || kv.v == KvFormat::kQ4) {
-      load_scales(kv.v, head + kv.v_scales_offset, tokens, first, count, scratch.v_scale + low,
-                  scratch.v_min + low);
-    }
+    load_scales(kv.k, head + kv.k_scales_offset, tokens, first, count, scratch.k_scale + low,
+                scratch.k_min + low);
+    load_scales(kv.v, head + kv.v_scales_offset, tokens, first, count, scratch.v_scale + low,
+                scratch.v_min + low);
     begin = end;
   }
   const int panel = view.begin / 16;
@@ -396,8 +407,7 @@ void chunk_states(const AttentionShape& shape, const AttentionRow* rows, int fir
   int n_parts = 1;
   // Few queries read pages in place; many share one widened copy. The bits are the same.
   const int64_t queries = int64_t{n_rows} * view.group;
-  const bool in_place =
-      !gathered && queries <= 2 * kBlockRows && kv.k != KvFormat::kQ4 && kv.v != KvFormat::kQ4;
+  const bool in_place = !gathered && queries <= 2 * kBlockRows;
   const KvFormat k_format = in_place ? kv.k : KvFormat::kF32;
   const KvFormat v_format = in_place ? kv.v : KvFormat::kF32;
   if (in_place) {

@@ -18,17 +18,58 @@ namespace callie::kernels::HWY_NAMESPACE {
 /// cache line more so that rows do not share the same cache sets.
 constexpr int64_t kRowStride = 272;
 
-struct WidenF32 {
-  using T = float;
+/// How B is stored. `load_rows` widens rows i … i + kRows - 1 of panels first … first + NR - 1;
+/// `stride` is what lies between panels (of WidenNibblePanels: between pairs of panels), in elements.
+template <class Element, class Derived>
+struct WidenElements {
+  using T = Element;
+  static constexpr int kRows = 1;
+  template <int NR>
+  static HWY_INLINE void load_rows(const T* b, int64_t stride, int64_t first, int64_t i,
+                                   V16 (&out)[1][NR]) {
+#pragma GCC unroll 16
+    for (int j = 0; j < NR; ++j) out[0][j] = Derived::load(b + (first + j) * stride + 16 * i);
+  }
+};
+struct WidenF32 : WidenElements<float, WidenF32> {
   static HWY_INLINE V16 load(const float* p) { return load16(p); }
 };
-struct WidenF16 {
-  using T = uint16_t;
+struct WidenF16 : WidenElements<uint16_t, WidenF16> {
   static HWY_INLINE V16 load(const uint16_t* p) { return load16_f16(p); }
 };
-struct WidenI8 {
-  using T = int8_t;
+struct WidenI8 : WidenElements<int8_t, WidenI8> {
   static HWY_INLINE V16 load(const int8_t* p) { return load16_i8(p); }
+};
+/// A byte holds rows 2i (low) and 2i + 1 of a column: 4-bit keys.
+struct WidenNibbleRows {
+  using T = uint8_t;
+  static constexpr int kRows = 2;
+  template <int NR>
+  static HWY_INLINE void load_rows(const T* b, int64_t stride, int64_t first, int64_t i,
+                                   V16 (&out)[2][NR]) {
+#pragma GCC unroll 16
+    for (int j = 0; j < NR; ++j) {
+      load16_nibbles(b + (first + j) * stride + 8 * i, out[0][j], out[1][j]);
+    }
+  }
+};
+/// A byte holds column c of panels 2j (low) and 2j + 1: 4-bit values.
+struct WidenNibblePanels {
+  using T = uint8_t;
+  static constexpr int kRows = 1;
+  template <int NR>
+  static HWY_INLINE void load_rows(const T* b, int64_t stride, int64_t first, int64_t i,
+                                   V16 (&out)[1][NR]) {
+    const T* pair = b + first / 2 * stride + 16 * i;
+    if constexpr (NR == 1) {
+      V16 low, high;
+      load16_nibbles(pair, low, high);
+      out[0][0] = first % 2 == 0 ? low : high;
+    } else {
+      static_assert(NR == 2);  // `first` is even: blocks of two panels start at panel 0
+      load16_nibbles(pair, out[0][0], out[0][1]);
+    }
+  }
 };
 
 // Rows and panels held in registers: 32 registers of 16 (AVX-512) or 4 (NEON) floats, 16 of 8
@@ -44,11 +85,11 @@ constexpr int kBlockRows = 8;
 constexpr int kBlockPanels = 2;
 #endif
 
-/// One register block: MR rows, NR panels that lie b_stride elements apart.
+/// One register block: MR rows, NR panels from `first` on.
 template <class Widen, int MR, int NR>
 HWY_INLINE void product_block(const float* HWY_RESTRICT a, const typename Widen::T* HWY_RESTRICT b,
-                              int64_t b_stride, int64_t k, float* HWY_RESTRICT c, int64_t c_stride,
-                              bool accumulate) {
+                              int64_t b_stride, int64_t first, int64_t k, float* HWY_RESTRICT c,
+                              int64_t c_stride, bool accumulate) {
   V16 acc[MR][NR];
 #pragma GCC unroll 16
   for (int r = 0; r < MR; ++r) {
@@ -56,15 +97,25 @@ HWY_INLINE void product_block(const float* HWY_RESTRICT a, const typename Widen:
     for (int j = 0; j < NR; ++j)
       acc[r][j] = accumulate ? load16(c + r * c_stride + 16 * j) : zero16();
   }
-  for (int64_t i = 0; i < k; ++i) {
-    V16 row[NR];
-#pragma GCC unroll 16
-    for (int j = 0; j < NR; ++j) row[j] = Widen::load(b + j * b_stride + 16 * i);
+  const auto add_row = [&](const V16(&row)[NR], int64_t i) HWY_ATTR {
 #pragma GCC unroll 16
     for (int r = 0; r < MR; ++r) {
       const V16 x = set16(a[r * kRowStride + i]);
 #pragma GCC unroll 16
       for (int j = 0; j < NR; ++j) acc[r][j] = fma(x, row[j], acc[r][j]);
+    }
+  };
+  V16 rows[Widen::kRows][NR];
+  int64_t i = 0;
+  for (; i + Widen::kRows <= k; i += Widen::kRows) {
+    Widen::template load_rows<NR>(b, b_stride, first, i, rows);
+#pragma GCC unroll 2
+    for (int n = 0; n < Widen::kRows; ++n) add_row(rows[n], i + n);
+  }
+  if constexpr (Widen::kRows > 1) {
+    if (i < k) {
+      Widen::template load_rows<NR>(b, b_stride, first, i, rows);
+      add_row(rows[0], i);
     }
   }
 #pragma GCC unroll 16
@@ -74,31 +125,30 @@ HWY_INLINE void product_block(const float* HWY_RESTRICT a, const typename Widen:
   }
 }
 
+/// Panels [begin, end) of b.
 template <class Widen, int MR>
 HWY_NOINLINE void product_rows(const float* a, const typename Widen::T* b, int64_t b_stride,
-                               int64_t n_panels, int64_t k, float* c, int64_t c_stride,
+                               int64_t begin, int64_t end, int64_t k, float* c, int64_t c_stride,
                                bool accumulate) {
-  int64_t j = 0;
-  for (; j + kBlockPanels <= n_panels; j += kBlockPanels) {
-    product_block<Widen, MR, kBlockPanels>(a, b + j * b_stride, b_stride, k, c + 16 * j, c_stride,
-                                           accumulate);
+  int64_t j = begin;
+  for (; j + kBlockPanels <= end; j += kBlockPanels) {
+    product_block<Widen, MR, kBlockPanels>(a, b, b_stride, j, k, c + 16 * j, c_stride, accumulate);
   }
   if constexpr (kBlockPanels > 1) {
-    for (; j < n_panels; ++j) {
-      product_block<Widen, MR, 1>(a, b + j * b_stride, b_stride, k, c + 16 * j, c_stride,
-                                  accumulate);
+    for (; j < end; ++j) {
+      product_block<Widen, MR, 1>(a, b, b_stride, j, k, c + 16 * j, c_stride, accumulate);
     }
   }
 }
 
 template <class Widen, int MR>
 HWY_INLINE void product_dispatch(int rows, const float* a, const typename Widen::T* b,
-                                 int64_t b_stride, int64_t n_panels, int64_t k, float* c,
+                                 int64_t b_stride, int64_t begin, int64_t end, int64_t k, float* c,
                                  int64_t c_stride, bool accumulate) {
   if (rows == MR) {
-    product_rows<Widen, MR>(a, b, b_stride, n_panels, k, c, c_stride, accumulate);
+    product_rows<Widen, MR>(a, b, b_stride, begin, end, k, c, c_stride, accumulate);
   } else if constexpr (MR > 1) {
-    product_dispatch<Widen, MR - 1>(rows, a, b, b_stride, n_panels, k, c, c_stride, accumulate);
+    product_dispatch<Widen, MR - 1>(rows, a, b, b_stride, begin, end, k, c, c_stride, accumulate);
   }
 }
 
@@ -111,12 +161,12 @@ HWY_INLINE void panel_product(int64_t m, const float* a, const typename Widen::T
   const int64_t blocks = (m + kBlockRows - 1) / kBlockRows;
   const int64_t group = m > kBlockRows ? kBlockPanels : n_panels;
   for (int64_t j = 0; j < n_panels; j += group) {
-    const int64_t width = group < n_panels - j ? group : n_panels - j;
+    const int64_t end = j + group < n_panels ? j + group : n_panels;
     for (int64_t block = 0; block < blocks; ++block) {
-      const int64_t begin = m * block / blocks, end = m * (block + 1) / blocks;
-      product_dispatch<Widen, kBlockRows>(static_cast<int>(end - begin), a + begin * kRowStride,
-                                          b + j * b_stride, b_stride, width, k,
-                                          c + begin * c_stride + 16 * j, c_stride, accumulate);
+      const int64_t first = m * block / blocks, last = m * (block + 1) / blocks;
+      product_dispatch<Widen, kBlockRows>(static_cast<int>(last - first), a + first * kRowStride, b,
+                                          b_stride, j, end, k, c + first * c_stride, c_stride,
+                                          accumulate);
     }
   }
 }
