@@ -248,48 +248,49 @@ int64_t v_row_bytes(KvFormat format) {
 /// `stride`: elements between panels, see WidenElements.
 template <class Widen>
 void score_segment(const ChunkView& view, const AttentionScratch& scratch, const Segment& part,
-                   int64_t stride) {
+                   int64_t stride, const uint8_t* fetch) {
   const int low = part.begin / 16 * 16;
   const int64_t panels = (part.end + 15) / 16 - part.begin / 16;
   panel_product<Widen>(int64_t{view.n_rows} * view.group, scratch.q,
                        reinterpret_cast<const typename Widen::T*>(part.k), stride, panels,
-                       view.shape.kv.k_head_dim, scratch.scores + low, kRowStride, false);
+                       view.shape.kv.k_head_dim, scratch.scores + low, kRowStride, false, fetch);
 }
 
 template <class Widen>
 void value_segment(const ChunkView& view, const AttentionScratch& scratch, const Segment& part,
-                   float* states, int64_t state, bool accumulate) {
+                   float* states, int64_t state, bool accumulate, const uint8_t* fetch) {
   const int64_t panels = (view.shape.kv.v_head_dim + 15) / 16;
   panel_product<Widen>(int64_t{view.n_rows} * view.group, scratch.scores + part.begin,
                        reinterpret_cast<const typename Widen::T*>(part.v), part.v_stride, panels,
-                       part.end - part.begin, states + kStateHeader, state, accumulate);
+                       part.end - part.begin, states + kStateHeader, state, accumulate, fetch);
 }
 
 void score_part(KvFormat format, const ChunkView& view, const AttentionScratch& scratch,
-                const Segment& part) {
+                const Segment& part, const uint8_t* fetch) {
   const int64_t dim = view.shape.kv.k_head_dim;
   switch (format) {
     case KvFormat::kF32:
-      return score_segment<WidenF32>(view, scratch, part, dim * 16);
+      return score_segment<WidenF32>(view, scratch, part, dim * 16, fetch);
     case KvFormat::kF16:
-      return score_segment<WidenF16>(view, scratch, part, dim * 16);
+      return score_segment<WidenF16>(view, scratch, part, dim * 16, fetch);
     case KvFormat::kQ8:
-      return score_segment<WidenI8>(view, scratch, part, dim * 16);
+      return score_segment<WidenI8>(view, scratch, part, dim * 16, fetch);
     case KvFormat::kQ4:
-      return score_segment<WidenNibbleRows>(view, scratch, part, (dim + 1) / 2 * 16);
+      return score_segment<WidenNibbleRows>(view, scratch, part, (dim + 1) / 2 * 16, fetch);
   }
 }
 void value_part(KvFormat format, const ChunkView& view, const AttentionScratch& scratch,
-                const Segment& part, float* states, int64_t state, bool accumulate) {
+                const Segment& part, float* states, int64_t state, bool accumulate,
+                const uint8_t* fetch) {
   switch (format) {
     case KvFormat::kF32:
-      return value_segment<WidenF32>(view, scratch, part, states, state, accumulate);
+      return value_segment<WidenF32>(view, scratch, part, states, state, accumulate, fetch);
     case KvFormat::kF16:
-      return value_segment<WidenF16>(view, scratch, part, states, state, accumulate);
+      return value_segment<WidenF16>(view, scratch, part, states, state, accumulate, fetch);
     case KvFormat::kQ8:
-      return value_segment<WidenI8>(view, scratch, part, states, state, accumulate);
+      return value_segment<WidenI8>(view, scratch, part, states, state, accumulate, fetch);
     case KvFormat::kQ4:
-      return value_segment<WidenNibblePanels>(view, scratch, part, states, state, accumulate);
+      return value_segment<WidenNibblePanels>(view, scratch, part, states, state, accumulate, fetch);
   }
 }
 
@@ -416,12 +417,22 @@ void chunk_states(const AttentionShape& shape, const AttentionRow* rows, int fir
     parts[0] = gathered ? gathered_segment(view, kv_head, scratch)
                         : staged_segment(view, kv_head, scratch);
   }
-  for (int i = 0; i < n_parts; ++i) score_part(k_format, view, scratch, parts[i]);
+  // Pages are read from memory: while keys are multiplied their values are fetched, and then
+  // meanwhile the next chunk's keys.
+  for (int i = 0; i < n_parts; ++i) {
+    score_part(k_format, view, scratch, parts[i], in_place ? parts[i].v : nullptr);
+  }
   softmax_scores(view, scratch, states, state);
   const bool scaled = kv.v == KvFormat::kQ8 || kv.v == KvFormat::kQ4;
   if (scaled) scale_probabilities(view, scratch, scratch.offsets);
-  for (int i = 0; i < n_parts; ++i)
-    value_part(v_format, view, scratch, parts[i], states, state, i > 0);
+  for (int i = 0; i < n_parts; ++i) {
+    const int64_t next_key = view.start + parts[i].begin + kAttentionChunk;
+    const uint8_t* fetch = nullptr;
+    if (in_place && next_key < view.rows[0].n_keys) {
+      fetch = view.rows[0].pages[next_key / kv.page_tokens] + kv_head * kv.head_bytes;
+    }
+    value_part(v_format, view, scratch, parts[i], states, state, i > 0, fetch);
+  }
   if (kv.v == KvFormat::kQ4) {
     for (int64_t query = 0; query < queries; ++query) {
       float* acc = states + query * state + kStateHeader;

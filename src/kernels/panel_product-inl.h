@@ -9,6 +9,8 @@
 #define CALLIE_KERNELS_PANEL_PRODUCT_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
+
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -24,6 +26,7 @@ template <class Element, class Derived>
 struct WidenElements {
   using T = Element;
   static constexpr int kRows = 1;
+  static constexpr int64_t kBytes = 16 * sizeof(T);  ///< of a panel in kRows rows
   template <int NR>
   static HWY_INLINE void load_rows(const T* b, int64_t stride, int64_t first, int64_t i,
                                    V16 (&out)[1][NR]) {
@@ -44,6 +47,7 @@ struct WidenI8 : WidenElements<int8_t, WidenI8> {
 struct WidenNibbleRows {
   using T = uint8_t;
   static constexpr int kRows = 2;
+  static constexpr int64_t kBytes = 16;
   template <int NR>
   static HWY_INLINE void load_rows(const T* b, int64_t stride, int64_t first, int64_t i,
                                    V16 (&out)[2][NR]) {
@@ -57,6 +61,7 @@ struct WidenNibbleRows {
 struct WidenNibblePanels {
   using T = uint8_t;
   static constexpr int kRows = 1;
+  static constexpr int64_t kBytes = 8;
   template <int NR>
   static HWY_INLINE void load_rows(const T* b, int64_t stride, int64_t first, int64_t i,
                                    V16 (&out)[1][NR]) {
@@ -85,11 +90,13 @@ constexpr int kBlockRows = 8;
 constexpr int kBlockPanels = 2;
 #endif
 
-/// One register block: MR rows, NR panels from `first` on.
+/// One register block: MR rows, NR panels from `first` on. As many bytes as it reads of b are
+/// brought into the cache from `fetch` on; returns their end.
 template <class Widen, int MR, int NR>
-HWY_INLINE void product_block(const float* HWY_RESTRICT a, const typename Widen::T* HWY_RESTRICT b,
-                              int64_t b_stride, int64_t first, int64_t k, float* HWY_RESTRICT c,
-                              int64_t c_stride, bool accumulate) {
+HWY_INLINE const uint8_t* product_block(const float* HWY_RESTRICT a,
+                                        const typename Widen::T* HWY_RESTRICT b, int64_t b_stride,
+                                        int64_t first, int64_t k, float* HWY_RESTRICT c,
+                                        int64_t c_stride, bool accumulate, const uint8_t* fetch) {
   V16 acc[MR][NR];
 #pragma GCC unroll 16
   for (int r = 0; r < MR; ++r) {
@@ -108,6 +115,8 @@ HWY_INLINE void product_block(const float* HWY_RESTRICT a, const typename Widen:
   V16 rows[Widen::kRows][NR];
   int64_t i = 0;
   for (; i + Widen::kRows <= k; i += Widen::kRows) {
+    hwy::Prefetch(fetch);
+    fetch += NR * Widen::kBytes;
     Widen::template load_rows<NR>(b, b_stride, first, i, rows);
 #pragma GCC unroll 2
     for (int n = 0; n < Widen::kRows; ++n) add_row(rows[n], i + n);
@@ -123,20 +132,23 @@ HWY_INLINE void product_block(const float* HWY_RESTRICT a, const typename Widen:
 #pragma GCC unroll 16
     for (int j = 0; j < NR; ++j) store16(acc[r][j], c + r * c_stride + 16 * j);
   }
+  return fetch;
 }
 
 /// Panels [begin, end) of b.
 template <class Widen, int MR>
 HWY_NOINLINE void product_rows(const float* a, const typename Widen::T* b, int64_t b_stride,
                                int64_t begin, int64_t end, int64_t k, float* c, int64_t c_stride,
-                               bool accumulate) {
+                               bool accumulate, const uint8_t* fetch) {
   int64_t j = begin;
   for (; j + kBlockPanels <= end; j += kBlockPanels) {
-    product_block<Widen, MR, kBlockPanels>(a, b, b_stride, j, k, c + 16 * j, c_stride, accumulate);
+    fetch = product_block<Widen, MR, kBlockPanels>(a, b, b_stride, j, k, c + 16 * j, c_stride,
+                                                   accumulate, fetch);
   }
   if constexpr (kBlockPanels > 1) {
     for (; j < end; ++j) {
-      product_block<Widen, MR, 1>(a, b, b_stride, j, k, c + 16 * j, c_stride, accumulate);
+      fetch = product_block<Widen, MR, 1>(a, b, b_stride, j, k, c + 16 * j, c_stride, accumulate,
+                                          fetch);
     }
   }
 }
@@ -144,19 +156,21 @@ HWY_NOINLINE void product_rows(const float* a, const typename Widen::T* b, int64
 template <class Widen, int MR>
 HWY_INLINE void product_dispatch(int rows, const float* a, const typename Widen::T* b,
                                  int64_t b_stride, int64_t begin, int64_t end, int64_t k, float* c,
-                                 int64_t c_stride, bool accumulate) {
+                                 int64_t c_stride, bool accumulate, const uint8_t* fetch) {
   if (rows == MR) {
-    product_rows<Widen, MR>(a, b, b_stride, begin, end, k, c, c_stride, accumulate);
+    product_rows<Widen, MR>(a, b, b_stride, begin, end, k, c, c_stride, accumulate, fetch);
   } else if constexpr (MR > 1) {
-    product_dispatch<Widen, MR - 1>(rows, a, b, b_stride, begin, end, k, c, c_stride, accumulate);
+    product_dispatch<Widen, MR - 1>(rows, a, b, b_stride, begin, end, k, c, c_stride, accumulate,
+                                    fetch);
   }
 }
 
-/// a [m, kRowStride], c [m, c_stride]; n_panels panels of b, each k rows of 16.
+/// a [m, kRowStride], c [m, c_stride]; n_panels panels of b, each k rows of 16. `fetch`? points to
+/// what will be read next, of about b's size: with few rows the product is over before memory answers.
 template <class Widen>
 HWY_INLINE void panel_product(int64_t m, const float* a, const typename Widen::T* b,
                               int64_t b_stride, int64_t n_panels, int64_t k, float* c,
-                              int64_t c_stride, bool accumulate) {
+                              int64_t c_stride, bool accumulate, const uint8_t* fetch = nullptr) {
   // A pair of panels stays in the first-level cache while all rows pass over it.
   const int64_t blocks = (m + kBlockRows - 1) / kBlockRows;
   const int64_t group = m > kBlockRows ? kBlockPanels : n_panels;
@@ -164,9 +178,12 @@ HWY_INLINE void panel_product(int64_t m, const float* a, const typename Widen::T
     const int64_t end = j + group < n_panels ? j + group : n_panels;
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t first = m * block / blocks, last = m * (block + 1) / blocks;
-      product_dispatch<Widen, kBlockRows>(static_cast<int>(last - first), a + first * kRowStride, b,
-                                          b_stride, j, end, k, c + first * c_stride, c_stride,
-                                          accumulate);
+      const bool fetches = fetch != nullptr && block == 0;
+      product_dispatch<Widen, kBlockRows>(
+          static_cast<int>(last - first), a + first * kRowStride, b, b_stride, j, end, k,
+          c + first * c_stride, c_stride, accumulate,
+          fetches ? fetch + j * k * Widen::kBytes / Widen::kRows
+                  : reinterpret_cast<const uint8_t*>(b));
     }
   }
 }
