@@ -109,7 +109,15 @@ pub unsafe extern "C" fn callie_matcher_new(
         let source = std::str::from_utf8(source).map_err(|_| "not UTF-8".to_string())?;
         let grammar = match kind {
             0 => {
-                let schema = serde_json::from_str(source).map_err(|error| error.to_string())?;
+                let mut schema: serde_json::Value = serde_json::from_str(source).map_err(|error| error.to_string())?;
+                // No whitespace between tokens: it costs steps, and a model that likes it could go on for ever. The
+                // schema's own settings, if any, stand.
+                if schema == serde_json::Value::Bool(true) {
+                    schema = serde_json::json!({});
+                }
+                if let Some(object) = schema.as_object_mut() {
+                    object.entry("x-guidance").or_insert_with(|| serde_json::json!({ "whitespace_flexible": false }));
+                }
                 TopLevelGrammar::from_json_schema(schema)
             }
             1 => TopLevelGrammar::from_regex(source),

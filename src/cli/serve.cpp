@@ -8,9 +8,12 @@
 #include "cli/draft_options.h"
 #include "cli/model_options.h"
 #include "cli/verbs.h"
+#include "cli/yaml_config.h"
 #include "core/interrupt.h"
 #include "core/log.h"
+#include "io/model_path.h"
 #include "serve/api/api.h"
+#include "serve/encoder_backend.h"
 #include "serve/model_backend.h"
 #include "serve/response_store.h"
 
@@ -27,16 +30,48 @@ struct ServeOptions {
   serve::ApiOptions api;
   serve::HubOptions hub;
   serve::ModelBackendOptions backend;
-  std::string api_key_file, store, log_level = "info", memory_budget;
+  std::string config, api_key_file, store, log_level = "info", memory_budget;
   double drain_s = 30;
   bool no_prefix_cache = false, no_page = false;
 };
 
 bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
 
-std::string id_of(const std::string& model) { return std::filesystem::path(model).stem().string(); }
+// What clients call a model: its file or folder name without the format's ending.
+std::string id_of(const std::string& model) {
+  const std::filesystem::path path(model.ends_with('/') ? model.substr(0, model.size() - 1) : model);
+  const std::string extension = path.extension().string();
+  return (extension == ".gguf" || extension == ".safetensors" ? path.stem() : path.filename()).string();
+}
 
-Status serve(ServeOptions options) {
+// Loads a language model or a sentence encoder.
+StatusOr<std::shared_ptr<serve::Backend>> load_backend(const std::string& id, const std::string& name,
+                                                       const ServeOptions& options, Context& context) {
+  ModelOptions one = options.model;
+  one.model = name;
+  CALLIE_ASSIGN_OR_RETURN(const Environment environment, Environment::from_process());
+  CALLIE_ASSIGN_OR_RETURN(const std::string path, io::resolve_model(name, environment));
+  auto encoder = Embedder::load(path, context);
+  if (encoder.ok()) return serve::make_encoder_backend(id, path, std::move(*encoder));
+  if (encoder.status().code() != StatusCode::kUnimplemented) return encoder.status();
+  CALLIE_ASSIGN_OR_RETURN(const auto model, load_model(one, context));
+  serve::ModelBackendOptions backend = options.backend;
+  backend.executor.context = options.context.ctx > 0 ? options.context.ctx : std::min<int64_t>(4096, model->spec().context);
+  decode::DraftModelOptions drafts;
+  drafts.context = backend.executor.context;
+  drafts.kv_format = backend.executor.kv_format;
+  drafts.max_sequences = backend.executor.sched.max_seqs;
+  auto speculator = options.draft.load(one, *model, drafts, context);
+  if (!speculator.ok()) {
+    // The draft is meant for the first model; others that it does not fit go without.
+    if (id == id_of(options.models.front())) return speculator.status();
+    spdlog::warn("{}: {}", id, speculator.status().message());
+    speculator = std::unique_ptr<decode::Speculator>();
+  }
+  return serve::make_model_backend(id, model, backend, *context.pool, std::move(*speculator));
+}
+
+Status serve(ServeOptions& options) {
   init_logging(options.log_level);
   install_interrupt_handler(true);
   serve::raise_file_limit();
@@ -61,32 +96,23 @@ Status serve(ServeOptions options) {
 
   ThreadPool pool(options.model.thread_count());
   Context context{&pool};
+  CALLIE_ASSIGN_OR_RETURN(const Environment environment, Environment::from_process());
   std::vector<serve::ModelHub::Entry> entries;
   for (const std::string& name : options.models) {
     serve::ModelHub::Entry entry;
     entry.id = id_of(name);
+    for (const serve::ModelHub::Entry& other : entries) {
+      if (other.id == entry.id) return error(StatusCode::kUsage, "MODEL: two models are called {}", entry.id);
+    }
+    CALLIE_ASSIGN_OR_RETURN(const io::ModelPlace place, io::locate_model(name, environment));
     std::error_code unknown;
-    const auto bytes = std::filesystem::file_size(name, unknown);
-    if (!unknown) entry.bytes = static_cast<int64_t>(bytes);
-    entry.load = [&options, &context, &pool, name, id = entry.id]() -> StatusOr<std::shared_ptr<serve::Backend>> {
-      ModelOptions one = options.model;
-      one.model = name;
-      CALLIE_ASSIGN_OR_RETURN(const auto model, load_model(one, context));
-      serve::ModelBackendOptions backend = options.backend;
-      backend.executor.context = options.context.ctx > 0 ? options.context.ctx : std::min<int64_t>(4096, model->spec().context);
-      decode::DraftModelOptions drafts;
-      drafts.context = backend.executor.context;
-      drafts.kv_format = backend.executor.kv_format;
-      drafts.max_sequences = backend.executor.sched.max_seqs;
-      auto speculator = options.draft.load(one, *model, drafts, context);
-      if (!speculator.ok()) {
-        // The draft is meant for the first model; others that it does not fit go without.
-        if (id == id_of(options.models.front())) return speculator.status();
-        spdlog::warn("{}: {}", id, speculator.status().message());
-        speculator = std::unique_ptr<decode::Speculator>();
-      }
-      return serve::make_model_backend(id, model, backend, pool, std::move(*speculator));
-    };
+    const auto written = std::filesystem::last_write_time(place.path, unknown);
+    if (!unknown) {
+      entry.bytes = static_cast<int64_t>(io::model_bytes(place.path));
+      const auto age = std::filesystem::file_time_type::clock::now() - written;
+      entry.created = serve::unix_time() - std::chrono::duration_cast<std::chrono::seconds>(age).count();
+    }
+    entry.load = [&options, &context, name, id = entry.id] { return load_backend(id, name, options, context); };
     entries.push_back(std::move(entry));
   }
   serve::Metrics metrics;
@@ -112,9 +138,10 @@ Status serve(ServeOptions options) {
   serve::HttpServer* listening = nullptr;
   serve::Api api(options.api, std::move(keys), &hub, &metrics, store.get(),
                  [&listening] { return listening ? listening->stats() : serve::HttpStats(); });
-  CALLIE_ASSIGN_OR_RETURN(const auto server, serve::HttpServer::start(options.http, [&api](auto exchange) {
-                            api.handle(std::move(exchange));
-                          }));
+  CALLIE_ASSIGN_OR_RETURN(const auto server, serve::HttpServer::start(options.http, [&api](auto exchange) { api.handle(std::move(exchange)); },
+                                                   [&api](const auto& request, int status, double seconds) {
+                                                     api.answered(request, status, seconds);
+                                                   }));
   listening = server.get();
   std::fprintf(stderr, "listening on %s://%s:%d\n", options.http.tls_cert.empty() ? "http" : "https",
                options.http.host.c_str(), server->port());
@@ -133,8 +160,7 @@ void add_serve(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand("serve", "OpenAI-compatible server with continuous batching and a chat page");
   verb->footer("Example: callie serve smollm2-135m --port 8080");
   ServeOptions& o = *options;
-  verb->set_config("--config", "", "configuration file (INI or TOML; flags win)")->check(CLI::ExistingFile);
-  verb->allow_config_extras(false);
+  verb->add_option("--config", o.config, "YAML file: flags without their dashes, and `models`; the command line wins");
   verb->add_option("MODEL", o.models, "models, as for `callie run`; the first is loaded at once")->capture_default_str();
   verb->add_option("--threads", o.model.threads, "threads (0 = physical cores)")->check(CLI::Range(0, 1024))->capture_default_str();
   verb->add_flag("--no-cache", o.model.no_cache, "neither read nor write the cache of packed weights");
@@ -154,6 +180,11 @@ void add_serve(CLI::App& app, Action& action) {
   verb->add_option("--max-streams", o.api.limits.max_streams, "answers waiting or generated, all models")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   verb->add_option("--max-n", o.api.limits.max_n, "highest `n`")->check(CLI::Range(1, 1024))->capture_default_str();
   verb->add_option("--max-body", o.http.max_body_bytes, "bytes of a request's body")->check(CLI::Range(int64_t{1}, int64_t{1} << 32))->capture_default_str();
+  verb->add_option("--max-header", o.http.max_header_bytes, "bytes of a request's header")->check(CLI::Range(1024, 1 << 20))->capture_default_str();
+  verb->add_option("--header-timeout", o.http.header_timeout_s, "seconds for a request's header")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--body-timeout", o.http.body_timeout_s, "seconds for a request's body")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--idle-timeout", o.http.idle_timeout_s, "seconds that a connection may wait between requests")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--write-timeout", o.http.write_timeout_s, "seconds without a byte taken before a client is dropped")->check(CLI::PositiveNumber)->capture_default_str();
   verb->add_option("--max-connections", o.http.max_connections, "open connections")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   verb->add_option("--request-timeout", o.api.limits.request_timeout_s, "seconds for one answer")->check(CLI::PositiveNumber)->capture_default_str();
   verb->add_option("--drain", o.drain_s, "seconds that open answers may take after SIGTERM")->check(CLI::NonNegativeNumber)->capture_default_str();
@@ -165,7 +196,12 @@ void add_serve(CLI::App& app, Action& action) {
   verb->add_option("--request-log", o.backend.request_log, "JSON lines, one for each request");
   verb->add_option("--step-log", o.backend.step_log, "JSON lines, one for each step");
   verb->add_option("--log-level", o.log_level, "trace, debug, info, warn, error or off")->capture_default_str();
-  verb->callback([options, &action] { action = [options] { return serve(*options); }; });
+  verb->callback([options, verb, &action] {
+    action = [options, verb]() -> Status {
+      if (!options->config.empty()) CALLIE_RETURN_IF_ERROR(apply_yaml_config(options->config, *verb));
+      return serve(*options);
+    };
+  });
 }
 
 }  // namespace callie::cli

@@ -151,6 +151,9 @@ class ModelBackend : public Backend, private ExecutorListener {
       if (ran.ok() && *ran) log_.step(executor_->last_step());
       if (!ran.ok()) spdlog::error("{}: {}", info_.id, ran.status().message());
       update_stats(ran.ok() && *ran);
+      // After the figures: whoever has an answer finds it counted and its blocks given back.
+      for (const auto& [sink, end] : ends_) sink->on_end(end);
+      ends_.clear();
     }
   }
 
@@ -231,7 +234,7 @@ class ModelBackend : public Backend, private ExecutorListener {
       stats_.output_tokens += end.output_tokens;
     }
     log_.request(sequence, executor_->blocks().block_size());
-    stream.sink->on_end(end);
+    ends_.emplace_back(stream.sink, end);
     streams_.erase(found);
   }
 
@@ -264,9 +267,10 @@ class ModelBackend : public Backend, private ExecutorListener {
   std::unique_ptr<ChatTemplate> template_;
   std::mutex grammar_mutex_;
   std::shared_ptr<const GrammarCompiler> grammars_;
-  std::unique_ptr<Executor> executor_;                             // the engine's thread only, like the next three
+  std::unique_ptr<Executor> executor_;                             // the engine's thread only, like the next four
   std::unique_ptr<decode::ExecutorDrafts> drafts_;                 // null without --draft
   std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;
+  std::vector<std::pair<std::shared_ptr<GenerationSink>, GenerationEnd>> ends_;  // of this step
   EngineLog log_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -1,11 +1,13 @@
-// The whole server on a real model: SmolLM2-135M from CALLIE_MODELS.
+// The whole server on a real model: SmolLM2-135M from CALLIE_MODELS or the cache.
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
-#include <filesystem>
+#include <fstream>
 #include <future>
 #include <thread>
 
+#include "engine/model_fixture.h"
 #include "serve/api/api.h"
 #include "serve/client.h"
 #include "serve/model_backend.h"
@@ -14,16 +16,12 @@
 namespace callie::serve {
 namespace {
 
-std::string model_path() {
-  const char* folder = std::getenv("CALLIE_MODELS");
-  const std::string path = folder ? std::string(folder) + "/smollm2-135m.gguf" : "";
-  return std::filesystem::exists(path) ? path : "";
-}
+std::string model_path() { return test::real_model("smollm2-135m"); }
 
 /// A server with its own pool of KV blocks.
 class Server {
  public:
-  explicit Server(ModelBackendOptions options = {}) : pool_(2), context_{&pool_} {
+  explicit Server(ModelBackendOptions options = {}) : pool_(1), context_{&pool_} {
     if (options.executor.context == 4096) options.executor.context = 2048;
     std::vector<ModelHub::Entry> entries(1);
     entries[0].id = "smollm2-135m";
@@ -52,7 +50,7 @@ class Server {
 };
 
 #define NEED_MODEL() \
-  if (model_path().empty()) GTEST_SKIP() << "CALLIE_MODELS holds no smollm2-135m.gguf"
+  if (model_path().empty()) GTEST_SKIP() << "smollm2-135m is not here"
 
 Json chat(const std::string& text, int max_tokens = 24) {
   return {{"messages", {{{"role", "user"}, {"content", text}}}}, {"max_tokens", max_tokens}, {"temperature", 0}};
@@ -101,12 +99,33 @@ TEST(EndToEnd, ErrorsNameTheirField) {
   EXPECT_EQ(Json::parse(reply.body)["error"]["param"], "messages");
 }
 
-// Many at once, in few blocks so that some are preempted: every answer equals the one of a request alone.
+// Prompts of Spec-Bench where the evaluation data is here, else some of other lengths.
+std::vector<std::string> many_prompts(size_t n) {
+  std::vector<std::string> prompts;
+  const char* folder = std::getenv("CALLIE_DATA");
+  std::ifstream file(folder ? std::string(folder) + "/eval/spec-bench-question.jsonl" : "");
+  for (std::string line; std::getline(file, line);) {
+    const std::string text = Json::parse(line)["turns"][0];
+    if (text.size() < 200) prompts.push_back(text);
+  }
+  for (int i = 0; prompts.size() < n; ++i) {
+    prompts.push_back(fmt::format("Tell me fact number {} about {}.", i, i % 2 ? "the sea" : "old maps"));
+    for (int k = 0; k < i % 6; ++k) prompts.back() += " Begin with what happened first, then say what came of it.";
+  }
+  // Evenly over the file, whose tasks stand one after the other.
+  std::vector<std::string> out;
+  for (size_t i = 0; i < n; ++i) out.push_back(prompts[i * prompts.size() / n]);
+  return out;
+}
+
+// 64 at once, in few blocks so that some are preempted, with and without a prefix cache: every answer equals the one
+// that another server gives to the request alone.
 TEST(EndToEnd, ExactUnderLoad) {
   NEED_MODEL();
   std::vector<Json> bodies;
-  for (int i = 0; i < 24; ++i) {
-    Json body = chat(fmt::format("Tell me fact number {} about {}.", i, i % 2 ? "the sea" : "old maps"), 60);
+  for (const std::string& prompt : many_prompts(64)) {
+    const auto i = static_cast<int>(bodies.size());
+    Json body = chat(prompt, 36 + i % 5 * 8);
     body["ignore_eos"] = true;
     if (i % 3 == 0) {
       body["temperature"] = 0.9;
@@ -116,27 +135,42 @@ TEST(EndToEnd, ExactUnderLoad) {
   }
   const auto content = [](const Reply& reply) -> std::string {
     return reply.status == 200 ? Json::parse(reply.body)["choices"][0]["message"]["content"].get<std::string>()
-                               : reply.body;
+                               : "HTTP " + std::to_string(reply.status) + reply.body;
   };
   std::vector<std::string> alone;
   {
     Server server;
     for (const Json& body : bodies) alone.push_back(content(server.post("/v1/chat/completions", body)));
   }
-  ModelBackendOptions tight;
-  tight.executor.context = 256;
-  tight.executor.sched.max_seqs = 16;
-  tight.executor.kv_memory = int64_t{15} << 20;  // about 10 blocks of 64 tokens
-  Server server(tight);
-  std::vector<std::future<Reply>> futures;
-  for (const Json& body : bodies) {
-    futures.push_back(std::async(std::launch::async, [&] { return server.post("/v1/chat/completions", body); }));
+  for (const bool prefix_cache : {true, false}) {
+    SCOPED_TRACE(prefix_cache ? "with prefix cache" : "without prefix cache");
+    const std::string log = testing::TempDir() + "callie_exact_steps.jsonl";
+    ModelBackendOptions tight;
+    tight.executor.context = 256;
+    tight.executor.prefix_cache = prefix_cache;
+    tight.executor.sched.max_seqs = 24;
+    tight.executor.kv_memory = int64_t{22} << 20;  // about 15 blocks of 64 tokens
+    tight.step_log = log;
+    {
+      Server server(tight);
+      std::vector<std::future<Reply>> futures;
+      for (const Json& body : bodies) {
+        futures.push_back(std::async(std::launch::async, [&] { return server.post("/v1/chat/completions", body); }));
+      }
+      for (size_t i = 0; i < bodies.size(); ++i) EXPECT_EQ(content(futures[i].get()), alone[i]) << i;
+      EXPECT_EQ(server.stats().blocks_used, 0);
+    }
+    int preempted = 0, largest_batch = 0;
+    std::ifstream steps(log);
+    for (std::string line; std::getline(steps, line);) {
+      const Json step = Json::parse(line);
+      preempted += step.value("preempted", 0);
+      largest_batch = std::max(largest_batch, step.value("n_decode", 0));
+    }
+    EXPECT_GE(preempted, 20);
+    EXPECT_GE(largest_batch, 8);
+    std::remove(log.c_str());
   }
-  for (size_t i = 0; i < bodies.size(); ++i) EXPECT_EQ(content(futures[i].get()), alone[i]) << i;
-  const BackendStats stats = server.stats();
-  EXPECT_GT(stats.preemptions, 0);
-  EXPECT_GT(stats.batch_sequences, 3 * stats.steps);
-  EXPECT_EQ(stats.blocks_used, 0);
 }
 
 TEST(EndToEnd, ADepartedClientGivesEverythingBack) {

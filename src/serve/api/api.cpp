@@ -3,6 +3,7 @@
 #include <chrono>
 #include <random>
 
+#include "core/log.h"
 #include "core/version.h"
 #include "serve/page.h"
 #include "serve/api/fields.h"
@@ -89,14 +90,19 @@ void Api::handle(std::shared_ptr<Exchange> exchange) {
   struct Route {
     std::string_view path;
     Endpoint endpoint;
+    bool generates;
   };
   static constexpr Route kRoutes[] = {
-      {"/v1/chat/completions", chat_completions}, {"/v1/completions", completions}, {"/v1/embeddings", embeddings},
-      {"/v1/responses", responses},               {"/tokenize", tokenize},          {"/detokenize", detokenize},
+      {"/v1/chat/completions", chat_completions, true},
+      {"/v1/completions", completions, true},
+      {"/v1/responses", responses, true},
+      {"/v1/embeddings", embeddings, false},
+      {"/tokenize", tokenize, false},
+      {"/detokenize", detokenize, false},
   };
   for (const Route& route : kRoutes) {
     if (path != route.path) continue;
-    if (request.method == "POST") return post(exchange, route.endpoint);
+    if (request.method == "POST") return post(exchange, route.endpoint, route.generates);
     return respond_error(*exchange,
                          {.status = 405, .message = fmt::format("{} takes POST", path), .code = "method_not_allowed"});
   }
@@ -108,6 +114,21 @@ void Api::handle(std::shared_ptr<Exchange> exchange) {
   respond_error(*exchange, {.status = 404,
                             .message = fmt::format("there is no {} {}", request.method, path),
                             .code = "not_found"});
+}
+
+void Api::answered(const HttpRequest& request, int status, double seconds) {
+  // Paths that clients make up must not fill the metrics.
+  static constexpr std::string_view kPaths[] = {
+      "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/models", "/tokenize",
+      "/detokenize",          "/health",         "/metrics",       "/debug/steps",  "/version",   "/"};
+  std::string_view name = "other";
+  for (std::string_view path : kPaths) {
+    if (request.path == path || (path.starts_with("/v1/") && request.path.starts_with(std::string(path) + "/"))) name = path;
+  }
+  context_.metrics->request(name, status);
+  const bool routine = name == "/health" || name == "/metrics";
+  spdlog::log(routine ? spdlog::level::debug : spdlog::level::info, "{} {} {} {} {:.1f} ms", request.remote,
+              request.method, name == "other" ? "(unknown path)" : request.path, status, 1e3 * seconds);
 }
 
 void Api::get(Exchange& exchange, const std::string& path) {
@@ -136,7 +157,7 @@ void Api::get(Exchange& exchange, const std::string& path) {
   respond_error(exchange, {.status = 404, .message = fmt::format("there is no GET {}", path), .code = "not_found"});
 }
 
-void Api::post(const std::shared_ptr<Exchange>& exchange, Endpoint endpoint) {
+void Api::post(const std::shared_ptr<Exchange>& exchange, Endpoint endpoint, bool generates) {
   if (!accepting_) {
     return respond_error(*exchange, {.status = 503,
                                      .message = "the server is shutting down",
@@ -158,12 +179,16 @@ void Api::post(const std::shared_ptr<Exchange>& exchange, Endpoint endpoint) {
   if (!model.is_string()) return respond_error(*exchange, bad_field("model", "model: must be a string"));
   const std::string name = model.get<std::string>();
   const ApiContext* context = &context_;
-  hub_->use(name, [exchange, endpoint, name, context,
+  hub_->use(name, [exchange, endpoint, generates, name, context,
                    body = std::make_shared<Json>(std::move(body))](StatusOr<std::shared_ptr<Backend>> backend) {
     if (!backend.ok()) {
       ApiError error = from_status(backend.status(), "model");
       if (backend.status().code() == StatusCode::kNotFound) error.code = "model_not_found";
       return respond_error(*exchange, error);
+    }
+    const ModelInfo& info = (*backend)->info();
+    if (generates && !info.generates) {
+      return respond_error(*exchange, bad_field("model", fmt::format("model: {} gives embeddings only", info.id)));
     }
     exchange->post([exchange, endpoint, context, body, backend = *backend] {
       endpoint({exchange, backend, std::move(*body), context});

@@ -27,13 +27,15 @@ class Api {
       std::function<HttpStats()> http_stats);
 
   void handle(std::shared_ptr<Exchange> exchange);
+  /// For HttpServer: counts the answer and logs it.
+  void answered(const HttpRequest& request, int status, double seconds);
   /// New answers are refused from now on (503).
   void stop_accepting() { accepting_ = false; }
 
  private:
   using Endpoint = void (*)(const Call&);
   void get(Exchange& exchange, const std::string& path);
-  void post(const std::shared_ptr<Exchange>& exchange, Endpoint endpoint);
+  void post(const std::shared_ptr<Exchange>& exchange, Endpoint endpoint, bool generates);
   void models(Exchange& exchange, const std::string& id);
   void stored_response(Exchange& exchange, const std::string& id, bool remove);
   void debug_steps(Exchange& exchange);

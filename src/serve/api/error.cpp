@@ -9,7 +9,18 @@ ApiError bad_field(std::string param, std::string message) {
   return {.status = 400, .message = std::move(message), .param = std::move(param), .code = "invalid_value"};
 }
 
+namespace {
+
+// "top_k: -3 is negative" names its field.
+std::string named_field(const std::string& message) {
+  const size_t end = message.find_first_not_of("abcdefghijklmnopqrstuvwxyz_");
+  return end != std::string::npos && end > 0 && message.compare(end, 2, ": ") == 0 ? message.substr(0, end) : "";
+}
+
+}  // namespace
+
 ApiError from_status(const Status& status, std::string param) {
+  if (param.empty() && status.code() == StatusCode::kInvalidArgument) param = named_field(status.message());
   ApiError error{.status = 500, .message = status.message(), .param = std::move(param), .type = "server_error"};
   switch (status.code()) {
     case StatusCode::kInvalidArgument:

@@ -1,5 +1,6 @@
 #include "serve/api/parameters.h"
 
+#include <algorithm>
 #include <charconv>
 #include <random>
 
@@ -48,7 +49,8 @@ Parameters read_parameters(Fields& fields, const SamplingOptions& defaults, cons
   p.sampling = defaults;
   SamplingOptions& s = p.sampling;
   s.temperature = static_cast<float>(fields.number("temperature", s.temperature, 0, 2));
-  s.top_p = static_cast<float>(fields.number("top_p", s.top_p, 0, 1));
+  // 0 keeps the best token, as the smallest probability does.
+  s.top_p = std::max(static_cast<float>(fields.number("top_p", s.top_p, 0, 1)), 1e-9f);
   s.top_k = static_cast<int>(fields.integer("top_k", s.top_k, -1, 1 << 30));
   if (s.top_k < 0) s.top_k = 0;
   s.min_p = static_cast<float>(fields.number("min_p", s.min_p, 0, 1));

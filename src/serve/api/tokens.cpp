@@ -76,7 +76,7 @@ void embeddings(const Call& call) {
   if (const auto error = fields.finish()) return respond_error(*call.exchange, *error);
   if (!call.backend->info().embeds) {
     return respond_error(*call.exchange,
-                         bad_field("model", fmt::format("model: {} gives no embeddings", call.backend->info().id)));
+                         bad_field("model", fmt::format("model: {} gives no embeddings; serve a sentence encoder such as all-minilm-l6-v2", call.backend->info().id)));
   }
   const bool ids = input.is_array() && !input.empty() && input[0].is_number();
   const Json list = input.is_string() || ids ? Json::array({input}) : input;

@@ -13,6 +13,7 @@ namespace callie::serve {
 namespace {
 
 using ErrorCode = beast::error_code;
+constexpr int kClientGone = 499;  // as nginx logs it
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 
 std::chrono::steady_clock::duration seconds(double s) {
@@ -158,11 +159,16 @@ class Connection : public ConnectionBase {
     exchange_ = std::make_shared<ConnectionExchange>(stream_.get_executor(), convert(parser.release(), remote_));
     ++state_.active;
     tcp().expires_never();
+    const auto received = std::chrono::steady_clock::now();
     watch();
     state_.handler(exchange_);
     const bool fine = co_await answer(keep_alive && !state_.draining, head);
     if (!fine) exchange_->mark_gone();
     exchange_->ended = true;
+    if (state_.answered) {
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - received;
+      state_.answered(exchange_->request(), fine ? exchange_->status : kClientGone, took.count());
+    }
     exchange_.reset();
     --state_.active;
     co_return fine && keep_alive && !state_.draining;

@@ -16,6 +16,7 @@ class ConnectionBase;
 struct ServerState {
   HttpOptions options;
   Handler handler;
+  AnswerHook answered;  // may be empty
   std::atomic<bool> draining{false};
   std::atomic<int64_t> connections{0}, accepted{0}, refused{0}, bad_requests{0}, active{0};
   std::mutex mutex;

@@ -72,11 +72,13 @@ HttpStats HttpServer::stats() const {
   return {state.connections, state.accepted, state.refused, state.bad_requests};
 }
 
-StatusOr<std::unique_ptr<HttpServer>> HttpServer::start(const HttpOptions& options, Handler handler) {
+StatusOr<std::unique_ptr<HttpServer>> HttpServer::start(const HttpOptions& options, Handler handler,
+                                                        AnswerHook answered) {
   const int threads = std::max(options.io_threads, 1);
   auto impl = std::make_unique<Impl>(threads);
   impl->state.options = options;
   impl->state.handler = std::move(handler);
+  impl->state.answered = std::move(answered);
   if (!options.tls_cert.empty() || !options.tls_key.empty()) {
     if (options.tls_cert.empty() || options.tls_key.empty()) {
       return invalid_argument("{} is missing", options.tls_cert.empty() ? "tls-cert" : "tls-key");

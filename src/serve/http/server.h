@@ -31,12 +31,17 @@ struct HttpStats {
   int64_t bad_requests = 0;  ///< malformed, too large or too slow
 };
 
+/// Told after every answer: its status (499 when the client went away first) and how long it took, in seconds. Runs on
+/// the connection's strand.
+using AnswerHook = std::function<void(const HttpRequest& request, int status, double seconds)>;
+
 /// HTTP/1.1 with keep-alive, chunked streaming and optional TLS. A connection is a coroutine, not a thread.
 class HttpServer {
  public:
   /// Listens and starts the I/O threads. Errors: kUnavailable (address in use), kNotFound or kInvalidArgument (host,
   /// certificate, key).
-  static StatusOr<std::unique_ptr<HttpServer>> start(const HttpOptions& options, Handler handler);
+  static StatusOr<std::unique_ptr<HttpServer>> start(const HttpOptions& options, Handler handler,
+                                                     AnswerHook answered = nullptr);
   ~HttpServer();
 
   int port() const;

@@ -1,4 +1,4 @@
-# cmake -DSOURCE=web/tests -DSTAGE=DIR -P: the page's tests and their packages in the build folder.
+# cmake -DSOURCE=FOLDER -DSTAGE=DIR -P: tests of a folder and their npm packages in the build folder.
 find_program(NPM npm REQUIRED)
 file(GLOB files ${SOURCE}/*.mjs ${SOURCE}/*.json)
 file(COPY ${files} DESTINATION ${STAGE})
