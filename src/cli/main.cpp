@@ -12,6 +12,8 @@ namespace {
 constexpr AddVerb kVerbs[] = {
     add_run,
     add_serve,
+    add_cloud,
+    add_edge,
     add_pull,
     add_models,
     add_inspect,

@@ -3,10 +3,10 @@
 #include <iostream>
 
 #include "chat/grammar.h"
-#include "chat/template.h"
 #include "cli/chat_loop.h"
 #include "cli/draft_options.h"
 #include "cli/model_options.h"
+#include "cli/prompt.h"
 #include "cli/verbs.h"
 #include "core/atomic_file.h"
 #include "core/interrupt.h"
@@ -37,20 +37,6 @@ StatusOr<std::unique_ptr<TokenMask>> make_mask(const RunOptions& options, const 
   if (!compiled.ok()) return compiled.status().with_context(file);
   for (const std::string& warning : compiled->warnings) std::fprintf(stderr, "warning: %s: %s\n", file.c_str(), warning.c_str());
   return std::move(compiled->mask);
-}
-
-// The prompt's tokens: through the model's chat template, or as they are with --raw.
-StatusOr<std::vector<int32_t>> prompt_tokens(const Tokenizer& tokenizer, const RunOptions& options) {
-  auto chat = options.raw ? StatusOr<ChatTemplate>(not_found("raw")) : ChatTemplate::from_tokenizer(tokenizer);
-  if (!chat.ok()) {
-    if (!options.raw && chat.status().code() != StatusCode::kNotFound) return chat.status();
-    return tokenizer.encode(options.prompt, {.add_special = true});
-  }
-  Json messages = Json::array();
-  if (!options.system.empty()) messages.push_back({{"role", "system"}, {"content", options.system}});
-  messages.push_back({{"role", "user"}, {"content", options.prompt}});
-  CALLIE_ASSIGN_OR_RETURN(const std::string text, chat->render({.messages = &messages}));
-  return tokenizer.encode(text, {.parse_special = true});
 }
 
 // Tokens of a pass of the target, the bonus token included; 0 before the first pass.
@@ -110,7 +96,7 @@ Status run(const RunOptions& options) {
   }
 
   CALLIE_ASSIGN_OR_RETURN(auto mask, make_mask(options, model->tokenizer()));
-  CALLIE_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, prompt_tokens(model->tokenizer(), options));
+  CALLIE_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, prompt_tokens(model->tokenizer(), options.prompt, options.system, options.raw));
   Sampler sampler(options.sampling.sampling, std::move(mask));
   decode::LogitsHash hash;
   const auto strategy = decode::make_strategy(*session, sampler, options.json ? &hash : nullptr, speculator.get());

@@ -21,6 +21,9 @@ void add_assert(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 /// `callie bench serve`; called by add_bench.
 void add_bench_serve(CLI::App& bench, Action& action);
+/// `callie cloud` and `callie edge`, the two sides of edge-cloud speculation.
+void add_cloud(CLI::App& app, Action& action);
+void add_edge(CLI::App& app, Action& action);
 void add_embed(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);

@@ -110,7 +110,7 @@ void Client::open() {
   m.prompt_ids.assign(committed_.tokens().begin(), committed_.tokens().end());
   m.generated = committed_.length() - prompt_length_;
   stats_.reopened += m.generated > request_.generated;
-  arm(options_.reply_timeout);
+  arm(options_.open_timeout);
   opened_at_ = clock_.now();
   send(m);
 }

@@ -24,6 +24,7 @@ struct ClientOptions {
   int catch_up_chunk = 64;     ///< tokens the draft model reads in one unit of work
   double server_price = 0;     ///< lambda: seconds of waiting that a second of server time is worth
   TimeNs reply_timeout = 5 * kSecond;
+  TimeNs open_timeout = 5 * kSecond;  ///< for Opened, which comes after the whole prompt's pass
   TimeNs retry_for = 60 * kSecond;  ///< how long a lost server is looked for
   TimeNs retry_first = 50 * kMillisecond, retry_max = 2 * kSecond;
 };

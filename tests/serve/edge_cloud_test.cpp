@@ -1,0 +1,222 @@
+// Edge-cloud speculation over gRPC on this machine: equal to plain decoding through every mode, through a server that is
+// lost and comes back, with keys and TLS; wrong handshakes end with one clear error.
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "decode/edge_cloud/model_draft.h"
+#include "decode/edge_cloud/model_target.h"
+#include "decode/generate.h"
+#include "engine/model_fixture.h"
+#include "serve/edge_cloud/client.h"
+#include "serve/edge_cloud/server.h"
+
+namespace callie::serve {
+namespace {
+
+using edge_cloud::Mode;
+using edge_cloud::TokenId;
+
+class Cloud {
+ public:
+  explicit Cloud(const std::string& model = "llama") : pool_(1), client_pool_(1) {
+    target_ = test::load_or_fail(test::golden_path("tiny/" + model), pool_);
+    draft_ = test::load_or_fail(test::golden_path("tiny/qwen2"), client_pool_);
+    options.port = 0;
+    options.model_id = model;
+    options.measure_passes = false;
+    options.executor.context = 256;
+    options.executor.sched.token_budget = 64;
+    options.executor.sched.max_seqs = 8;
+    request.tokenizer_hash = target_->tokenizer().hash();
+    request.template_hash = template_hash(target_->tokenizer());
+    request.effective_vocab = static_cast<uint32_t>(target_->tokenizer().vocab_size());
+    request.prompt_ids = {72, 101, 108, 108, 111, 32, 72, 101, 108};
+    request.max_new = 80;
+    request.ignore_end = true;
+    sampling.temperature = 0.8f;
+    sampling.repeat_penalty = 1.1f;
+    client_options.retry_for = 20 * edge_cloud::kSecond;
+  }
+
+  void start(ApiKeys keys = {}) {
+    auto server = EdgeCloudServer::start(target_, options, std::move(keys), pool_);
+    ASSERT_TRUE(server.ok()) << server.status().message();
+    server_ = std::move(*server);
+    options.port = server_->port();
+    connection.address = fmt::format("127.0.0.1:{}", server_->port());
+  }
+  void stop() { server_.reset(); }
+
+  std::vector<TokenId> plain() {
+    SessionOptions session_options;
+    session_options.context = 256;
+    const auto session = test::session_or_fail(target_, pool_, session_options);
+    Sampler sampler(sampling);
+    decode::LogitsHash hash;
+    decode::PlainStrategy strategy(*session, sampler, &hash);
+    decode::GenerateOptions generate_options;
+    generate_options.max_new = request.max_new;
+    generate_options.ignore_eos = true;
+    const auto result = decode::generate(*session, strategy, request.prompt_ids, generate_options);
+    EXPECT_TRUE(result.ok());
+    plain_hash = hash.digest();
+    return result->token_ids;
+  }
+
+  // `on_token(n)` hears of the n-th token.
+  Status run(const std::function<void(int)>& on_token = {}) {
+    tokens.clear();
+    auto made = EdgeCloudConnection::create(connection, [&](std::span<const TokenId> fresh) {
+      for (const TokenId token : fresh) {
+        tokens.push_back(token);
+        if (on_token) on_token(static_cast<int>(tokens.size()));
+      }
+      return true;
+    });
+    CALLIE_RETURN_IF_ERROR(made.status());
+    edge_cloud::Open open = request;
+    open.sampling = edge_cloud::to_wire(sampling);
+    SessionOptions session_options;
+    session_options.context = 256;
+    edge_cloud::ModelDraft draft(draft_, test::session_or_fail(draft_, client_pool_, session_options), sampling,
+                                 static_cast<int>(open.prompt_ids.size()), 0);
+    edge_cloud::Client client(open, client_options, draft, **made, (*made)->clock(), [](TokenId) { return false; });
+    const Status status = (*made)->run(client);
+    hash = client.logits_hash();
+    stats = client.stats();
+    return status;
+  }
+
+  EdgeCloudServer& server() { return *server_; }
+
+  EdgeCloudServerOptions options;
+  EdgeCloudClientOptions connection;
+  edge_cloud::ClientOptions client_options;
+  edge_cloud::Open request;
+  SamplingOptions sampling;
+  std::vector<TokenId> tokens;
+  uint64_t hash = 0, plain_hash = 0;
+  edge_cloud::ClientStats stats;
+
+ private:
+  ThreadPool pool_, client_pool_;
+  std::shared_ptr<const Model> target_, draft_;
+  std::unique_ptr<EdgeCloudServer> server_;
+};
+
+TEST(EdgeCloudGrpc, EveryModeEqualsPlain) {
+  Cloud cloud;
+  cloud.start();
+  const auto expected = cloud.plain();
+  for (const Mode mode : edge_cloud::kAllModes) {
+    cloud.client_options.mode = mode;
+    for (const bool pad : {false, true}) {
+      cloud.request.pad = pad;
+      const Status status = cloud.run();
+      ASSERT_TRUE(status.ok()) << status.message();
+      EXPECT_EQ(cloud.tokens, expected) << mode_name(mode);
+      EXPECT_EQ(cloud.hash, cloud.plain_hash) << mode_name(mode);
+    }
+  }
+  EXPECT_NE(cloud.server().metrics().find("callie_cloud_sessions_total 16"), std::string::npos)
+      << cloud.server().metrics();
+}
+
+TEST(EdgeCloudGrpc, AServerThatForgotEverythingContinuesTheText) {
+  Cloud cloud;
+  cloud.start();
+  const auto expected = cloud.plain();
+  for (const Mode mode : {Mode::kStreaming, Mode::kOptimistic}) {
+    cloud.client_options.mode = mode;
+    const Status status = cloud.run([&](int n) {
+      if (n != 11 && n != 47) return;
+      cloud.stop();
+      cloud.start();
+    });
+    ASSERT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(cloud.tokens, expected) << mode_name(mode);
+    EXPECT_EQ(cloud.hash, cloud.plain_hash) << mode_name(mode);
+    // All of a stream may have arrived before the server went.
+    EXPECT_TRUE(mode == Mode::kStreaming || cloud.stats.reopened == 2) << cloud.stats.reopened;
+  }
+}
+
+TEST(EdgeCloudGrpc, ClientsTogetherEqualThemselvesAlone) {
+  constexpr int kClients = 6;
+  Cloud cloud;
+  cloud.start();
+  std::vector<std::unique_ptr<Cloud>> clients;
+  for (int i = 0; i < kClients; ++i) {
+    clients.push_back(std::make_unique<Cloud>());
+    clients.back()->connection = cloud.connection;
+    clients.back()->sampling.seed = i;
+    clients.back()->client_options.mode = edge_cloud::kAllModes[i];
+  }
+  std::vector<std::thread> threads;
+  std::vector<Status> statuses(kClients);
+  for (int i = 0; i < kClients; ++i) threads.emplace_back([&, i] { statuses[i] = clients[i]->run(); });
+  for (std::thread& thread : threads) thread.join();
+  for (int i = 0; i < kClients; ++i) {
+    EXPECT_TRUE(statuses[i].ok()) << statuses[i].message();
+    EXPECT_EQ(clients[i]->tokens, clients[i]->plain()) << i;
+  }
+}
+
+TEST(EdgeCloudGrpc, WrongHandshakesEndAtOnce) {
+  Cloud cloud;
+  cloud.start();
+  const edge_cloud::Open right = cloud.request;
+  cloud.request.tokenizer_hash ^= 1;
+  Status status = cloud.run();
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("tokenizer"), std::string::npos) << status.message();
+  cloud.request = right;
+  cloud.request.template_hash ^= 1;
+  status = cloud.run();
+  EXPECT_NE(status.message().find("chat template"), std::string::npos) << status.message();
+  cloud.request = right;
+  cloud.request.version_major = 99;
+  status = cloud.run();
+  EXPECT_NE(status.message().find("protocol version"), std::string::npos) << status.message();
+  cloud.request = right;
+  cloud.request.prompt_ids.assign(300, 65);
+  status = cloud.run();
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.message();
+}
+
+TEST(EdgeCloudGrpc, KeysAndAddressesAreChecked) {
+  Cloud cloud;
+  ApiKeys keys;
+  keys.add("right");
+  cloud.start(std::move(keys));
+  cloud.connection.api_key = "wrong";
+  Status status = cloud.run();
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition) << status.message();
+  cloud.connection.api_key = "right";
+  status = cloud.run();
+  EXPECT_TRUE(status.ok()) << status.message();
+
+  cloud.connection.address = "192.0.2.1:50051";
+  status = cloud.run();
+  EXPECT_EQ(status.code(), StatusCode::kUsage) << status.message();
+  cloud.stop();
+  cloud.connection.address = fmt::format("127.0.0.1:{}", cloud.options.port);
+  cloud.client_options.retry_for = edge_cloud::kSecond / 2;
+  status = cloud.run();
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable) << status.message();
+}
+
+TEST(EdgeCloudGrpc, TooManySessionsOfOneClientWait) {
+  Cloud cloud;
+  cloud.options.limits.max_sessions_per_client = 0;
+  cloud.start();
+  cloud.client_options.retry_for = edge_cloud::kSecond / 4;
+  const Status status = cloud.run();
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+  EXPECT_NE(status.message().find("too many sessions"), std::string::npos) << status.message();
+}
+
+}  // namespace
+}  // namespace callie::serve
