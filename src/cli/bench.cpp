@@ -106,8 +106,9 @@ void add_bench(CLI::App& app, Action& action) {
   verb->add_flag("--json", options->json, "one JSON object instead of a table");
   verb->footer("Example: callie bench qwen2.5-coder-0.5b --tests pp,tg --depth 4096");
   add_bench_serve(*verb, action);
+  add_bench_edge(*verb, action);
   verb->final_callback([options, verb, &action] {
-    if (!verb->got_subcommand("serve")) action = [options] { return bench(*options); };
+    if (verb->get_subcommands().empty()) action = [options] { return bench(*options); };
   });
 }
 

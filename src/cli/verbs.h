@@ -19,6 +19,8 @@ using AddVerb = void (*)(CLI::App& app, Action& action);
 
 void add_assert(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+/// `callie bench edge`; called by add_bench.
+void add_bench_edge(CLI::App& bench, Action& action);
 /// `callie bench serve`; called by add_bench.
 void add_bench_serve(CLI::App& bench, Action& action);
 /// `callie cloud` and `callie edge`, the two sides of edge-cloud speculation.

@@ -1,0 +1,335 @@
+#include <zlib.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <iostream>
+
+#include "cli/model_options.h"
+#include "cli/prompt.h"
+#include "cli/verbs.h"
+#include "core/atomic_file.h"
+#include "core/interrupt.h"
+#include "core/json.h"
+#include "decode/edge_cloud/laboratory.h"
+#include "report/html.h"
+
+namespace callie::cli {
+namespace {
+
+using edge_cloud::Laboratory;
+using edge_cloud::LaboratoryRow;
+using edge_cloud::Mode;
+using edge_cloud::TokenId;
+
+struct BenchEdgeOptions {
+  ModelOptions target, draft;
+  edge_cloud::LaboratoryOptions lab;
+  std::string prompts, modes = "all", report;
+  int64_t skip = 0, limit = 0;
+  bool even = false, json = false;
+};
+
+// Bytes that a frame costs on the wire beside its own: gRPC 5, HTTP/2 9, TLS 22, TCP/IP and its acknowledgement 52.
+constexpr int kFrameOverhead = 88;
+
+StatusOr<std::string> read_all(const std::string& path) {
+  const gzFile file = gzopen(path.c_str(), "rb");
+  if (!file) return not_found("--prompts: {} cannot be read", path);
+  std::string text(1 << 16, '\0'), out;
+  int n = 0;
+  while ((n = gzread(file, text.data(), static_cast<unsigned>(text.size()))) > 0) out.append(text, 0, n);
+  gzclose(file);
+  if (n < 0) return data_loss("--prompts: {} is broken", path);
+  return out;
+}
+
+// The number in "HumanEval/12"; -1 without one.
+int64_t task_number(const Json& line) {
+  const std::string id = line.value("task_id", "");
+  const size_t at = id.find_last_not_of("0123456789");
+  const std::string digits = at == std::string::npos ? id : id.substr(at + 1);
+  return digits.empty() ? -1 : std::atoll(digits.c_str());
+}
+
+StatusOr<std::vector<std::vector<TokenId>>> read_prompts(const BenchEdgeOptions& options, const Tokenizer& tokenizer) {
+  CALLIE_ASSIGN_OR_RETURN(const std::string text, read_all(options.prompts));
+  std::vector<std::vector<TokenId>> out;
+  int64_t number = 0, taken = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string line = text.substr(begin, end - begin);
+    begin = end + 1;
+    ++number;
+    if (line.empty()) continue;
+    const Json json = Json::parse(line, nullptr, false);
+    if (!json.is_object()) return data_loss("{}:{}: not a JSON object", options.prompts, number);
+    const bool raw = json.contains("prompt");
+    const Json& field = raw                       ? json["prompt"]
+                        : json.contains("turns") && json["turns"].is_array() && !json["turns"].empty() ? json["turns"][0]
+                        : json.contains("question") ? json["question"]
+                                                    : json;
+    if (!field.is_string()) return data_loss("{}:{}: no prompt, turns or question", options.prompts, number);
+    if (options.even && task_number(json) % 2 != 0) continue;
+    if (taken++ < options.skip) continue;
+    CALLIE_ASSIGN_OR_RETURN(auto tokens, prompt_tokens(tokenizer, field.get<std::string>(), "", raw));
+    out.push_back(std::move(tokens));
+    if (options.limit > 0 && static_cast<int64_t>(out.size()) >= options.limit) break;
+  }
+  if (out.empty()) return data_loss("{}: no prompts", options.prompts);
+  return out;
+}
+
+StatusOr<std::vector<Mode>> parse_modes(const std::string& text) {
+  std::vector<Mode> modes;
+  if (text == "all") {
+    modes.assign(std::begin(edge_cloud::kAllModes), std::end(edge_cloud::kAllModes));
+    return modes;
+  }
+  for (const std::string& name : CLI::detail::split(text, ',')) {
+    const auto mode = edge_cloud::mode_from_name(name);
+    if (!mode) return error(StatusCode::kUsage, "--modes: '{}' is no mode", name);
+    modes.push_back(*mode);
+  }
+  return modes;
+}
+
+const LaboratoryRow* find(const Laboratory& lab, Mode mode, double rtt) {
+  for (const LaboratoryRow& row : lab.rows()) {
+    if (row.mode == mode && row.rtt_ms == rtt) return &row;
+  }
+  return nullptr;
+}
+
+double ratio(const LaboratoryRow* base, const LaboratoryRow& row) {
+  return base && row.ms_per_token() > 0 ? base->ms_per_token() / row.ms_per_token() : 0;
+}
+
+// 95 % interval of a paired ratio over prompts: of the mean of its logarithm, by the normal approximation.
+Json interval(const LaboratoryRow* base, const LaboratoryRow& row) {
+  if (!base || base->ms.size() != row.ms.size() || row.ms.size() < 2) return nullptr;
+  double mean = 0, square = 0;
+  const auto n = static_cast<double>(row.ms.size());
+  for (size_t i = 0; i < row.ms.size(); ++i) {
+    const double x = std::log(base->ms[i] / row.ms[i]);
+    mean += x / n;
+    square += x * x / n;
+  }
+  const double half = 1.96 * std::sqrt(std::max(0.0, square - mean * mean) / (n - 1));
+  return {std::exp(mean - half), std::exp(mean + half)};
+}
+
+double rate(int64_t hits, int64_t of) { return of > 0 ? static_cast<double>(hits) / static_cast<double>(of) : 0; }
+
+double predicted_ms(const Laboratory& lab, const LaboratoryRow& row, int draft_len) {
+  if (row.mode == Mode::kAdaptive) return 0;
+  return edge_cloud::predict(lab.costs(row), row.mode, draft_len).seconds_per_token * 1e3;
+}
+
+Json json_of(const Laboratory& lab, const BenchEdgeOptions& options) {
+  Json out;
+  Json results = Json::array();
+  for (const LaboratoryRow& row : lab.rows()) {
+    const LaboratoryRow* call = find(lab, Mode::kPerCall, row.rtt_ms);
+    const LaboratoryRow* stream = find(lab, Mode::kStreaming, row.rtt_ms);
+    const LaboratoryRow* sync = find(lab, Mode::kSync, row.rtt_ms);
+    Json r;
+    r["mode"] = edge_cloud::mode_name(row.mode);
+    r["rtt_ms"] = row.rtt_ms;
+    r["ms_per_token"] = row.ms_per_token();
+    r["vs_per_call"] = ratio(call, row);
+    r["vs_streaming"] = ratio(stream, row);
+    r["vs_sync_sd"] = ratio(sync, row);
+    r["vs_per_call_ci95"] = interval(call, row);
+    r["vs_streaming_ci95"] = interval(stream, row);
+    r["vs_sync_sd_ci95"] = interval(sync, row);
+    const int64_t streamed = std::max<int64_t>(0, row.tokens - row.accepted - row.rounds);
+    r["acceptance_length"] = rate(row.tokens, row.rounds + streamed);
+    r["hint_hit_rate"] = rate(row.hint_hits, row.rounds);
+    r["own_guess_hit_rate"] = rate(row.guess_hits, row.rounds);
+    r["optimistic_hit_rate"] = rate(row.optimistic_hits, row.optimistic_sent);
+    r["wire_bytes_per_token"] = rate(row.bytes + kFrameOverhead * row.frames, row.tokens);
+    r["server_busy_ms_per_token"] = row.tokens > 0 ? row.busy_s * 1e3 / static_cast<double>(row.tokens) : 0;
+    r["tokens_equal"] = row.tokens_equal;
+    const double predicted = predicted_ms(lab, row, options.lab.draft_len);
+    r["predicted_ms_per_token"] = predicted > 0 ? Json(predicted) : Json();
+    r["clock"] = "virtual";
+    r["tokens"] = row.tokens;
+    r["ms_per_token_by_prompt"] = row.ms;
+    results.push_back(std::move(r));
+  }
+  out["results"] = std::move(results);
+  out["prompts"] = lab.prompts();
+  out["draft_len"] = options.lab.draft_len;
+  out["exits"] = false;
+  out["draft_step_ms"] = lab.draft_step_s() * 1e3;
+  Json table = Json::object();
+  const edge_cloud::Costs costs = lab.costs(lab.rows().front());
+  for (size_t m = 0; m < costs.verify.size(); ++m) table[std::to_string(m + 1)] = costs.verify[m] * 1e3;
+  out["pass_ms"] = std::move(table);
+  if (const LaboratoryRow* sync = find(lab, Mode::kSync, options.lab.rtt_ms.front())) {
+    const edge_cloud::Costs sync_costs = lab.costs(*sync);
+    out["survival"] = sync_costs.survival;
+    out["break_even_rtt_ms"] = edge_cloud::break_even_round_trip(sync_costs, options.lab.draft_len) * 1e3;
+  }
+  return out;
+}
+
+std::string html_of(const Laboratory& lab, const BenchEdgeOptions& options, const Json& json) {
+  report::Page page("Edge-cloud speculation: " + options.target.model + " with " + options.draft.model);
+  page.paragraph(fmt::format("{} prompts, up to {} tokens each, draft length {}. Times of passes and draft steps were "
+                             "measured alone, {} thread(s) a side, and played back on a virtual clock.",
+                             lab.prompts(), options.lab.max_new, options.lab.draft_len, options.target.thread_count()));
+  page.figures({{"draft step, ms", report::short_number(lab.draft_step_s() * 1e3)},
+                {"pass of 1, ms", report::short_number(lab.costs(lab.rows().front()).pass(1) * 1e3)},
+                {"pass of a block, ms", report::short_number(lab.costs(lab.rows().front()).pass(options.lab.draft_len + 1) * 1e3)},
+                {"break-even with streaming, ms", json.contains("break_even_rtt_ms")
+                                                      ? report::short_number(json["break_even_rtt_ms"].get<double>())
+                                                      : "not run"}});
+  std::vector<report::Series> measured, gains, bytes, busy;
+  for (size_t i = 0; i < lab.rows().size(); ++i) {
+    const LaboratoryRow& row = lab.rows()[i];
+    const std::string name(edge_cloud::mode_name(row.mode));
+    if (i == 0 || row.mode != lab.rows()[i - 1].mode) {
+      measured.push_back({name, {}, {}});
+      if (row.mode != Mode::kAdaptive) measured.push_back({name + ", predicted", {}, {}, true});
+      gains.push_back({name, {}, {}});
+      bytes.push_back({name, {}, {}});
+      busy.push_back({name, {}, {}});
+    }
+    report::Series& line = measured[measured.size() - (row.mode != Mode::kAdaptive ? 2 : 1)];
+    line.x.push_back(row.rtt_ms);
+    line.y.push_back(row.ms_per_token());
+    if (row.mode != Mode::kAdaptive) {
+      measured.back().x.push_back(row.rtt_ms);
+      measured.back().y.push_back(predicted_ms(lab, row, options.lab.draft_len));
+    }
+    const auto add = [&](report::Series& series, double y) {
+      series.x.push_back(row.rtt_ms);
+      series.y.push_back(y);
+    };
+    add(gains.back(), 100 * (1 - 1 / std::max(1e-9, ratio(find(lab, Mode::kSync, row.rtt_ms), row))));
+    add(bytes.back(), rate(row.bytes + kFrameOverhead * row.frames, row.tokens));
+    add(busy.back(), row.tokens > 0 ? row.busy_s * 1e3 / static_cast<double>(row.tokens) : 0);
+  }
+  page.heading("Latency against the round trip");
+  page.raw(report::line_chart({"Time per token", "round trip, ms", "ms per token"}, measured));
+  page.heading("Gain over synchronous speculation");
+  page.raw(report::line_chart({"Own guess, optimistic upload and hints apart", "round trip, ms", "% less time"}, gains));
+  page.heading("Cost");
+  page.raw(report::line_chart({"Bytes on the wire", "round trip, ms", "bytes per token"}, bytes));
+  page.raw(report::line_chart({"Server-busy time", "round trip, ms", "ms per token"}, busy));
+
+  page.heading("A few rounds");
+  for (size_t i = 0; i < lab.rows().size(); ++i) {
+    const LaboratoryRow& row = lab.rows()[i];
+    if (row.rtt_ms != options.lab.rtt_ms[options.lab.rtt_ms.size() / 2]) continue;
+    if (row.mode != Mode::kSync && row.mode != Mode::kOptimistic) continue;
+    std::vector<report::Interval> bars;
+    edge_cloud::TimeNs start = -1, sent = 0;
+    int rounds = 0;
+    for (const edge_cloud::TraceEvent& e : lab.trace(i)) {
+      using Kind = edge_cloud::TraceEvent::Kind;
+      if (start < 0) start = e.begin;
+      const auto at = [&](edge_cloud::TimeNs t) { return static_cast<double>(t - start) * 1e-6; };
+      if (e.kind == Kind::kDraftStep) bars.push_back({0, at(e.begin), at(e.end), 0, "draft"});
+      if (e.kind == Kind::kPreDraftStep) bars.push_back({0, at(e.begin), at(e.end), 1, "pre-draft"});
+      if (e.kind == Kind::kSendDraft || e.kind == Kind::kSendOptimistic) sent = e.begin;
+      if (e.kind == Kind::kVerdict) {
+        bars.push_back({1, at(sent), at(e.begin), 2, fmt::format("sent to verdict, {} accepted", e.value)});
+        sent = e.begin;
+        if (++rounds == 6) break;
+      }
+    }
+    page.raw(report::gantt_chart({fmt::format("{} at {} ms", edge_cloud::mode_name(row.mode), row.rtt_ms), "ms", ""},
+                                 {"device", "network and server"}, bars));
+  }
+  page.heading("Figures");
+  std::vector<std::vector<std::string>> cells;
+  for (const Json& r : json["results"]) {
+    cells.push_back({r["mode"].get<std::string>(), report::short_number(r["rtt_ms"].get<double>()),
+                     fmt::format("{:.2f}", r["ms_per_token"].get<double>()),
+                     r["predicted_ms_per_token"].is_null() ? "" : fmt::format("{:.2f}", r["predicted_ms_per_token"].get<double>()),
+                     fmt::format("{:.2f}", r["vs_per_call"].get<double>()), fmt::format("{:.2f}", r["vs_streaming"].get<double>()),
+                     fmt::format("{:.2f}", r["vs_sync_sd"].get<double>()), fmt::format("{:.2f}", r["acceptance_length"].get<double>()),
+                     fmt::format("{:.0f}", r["wire_bytes_per_token"].get<double>()),
+                     fmt::format("{:.1f}", r["server_busy_ms_per_token"].get<double>()), r["tokens_equal"].get<bool>() ? "yes" : "NO"});
+  }
+  page.table({"mode", "round trip, ms", "ms/token", "predicted", "vs per call", "vs streaming", "vs sync", "tokens a pass",
+              "bytes/token", "server ms/token", "tokens equal"},
+             cells);
+  return page.html();
+}
+
+Status write_file(const std::string& path, const std::string& text) {
+  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
+  CALLIE_RETURN_IF_ERROR(file.write(std::string_view(text)));
+  return file.commit();
+}
+
+Status bench_edge(BenchEdgeOptions options) {
+  install_interrupt_handler();
+  CALLIE_ASSIGN_OR_RETURN(options.lab.modes, parse_modes(options.modes));
+  ThreadPool pool(options.target.thread_count());
+  Context context{&pool};
+  options.draft.threads = options.target.threads;
+  options.draft.no_cache = options.target.no_cache;
+  CALLIE_ASSIGN_OR_RETURN(const auto target, load_model(options.target, context));
+  CALLIE_ASSIGN_OR_RETURN(const auto draft, load_model(options.draft, context));
+  CALLIE_ASSIGN_OR_RETURN(const auto prompts, read_prompts(options, target->tokenizer()));
+  CALLIE_ASSIGN_OR_RETURN(const auto lab, Laboratory::create(target, draft, options.lab, pool));
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    if (interrupted()) return Status(StatusCode::kCancelled, "");
+    const Status added = lab->add(prompts[i]);
+    if (!added.ok()) return added.with_context(fmt::format("prompt {}", i + 1));
+    std::fprintf(stderr, "%s%zu of %zu prompts", i ? "\r" : "", i + 1, prompts.size());
+  }
+  std::fprintf(stderr, "\n");
+  const Json json = json_of(*lab, options);
+  if (!options.report.empty()) CALLIE_RETURN_IF_ERROR(write_file(options.report, html_of(*lab, options, json)));
+  if (options.json) {
+    std::cout << json.dump() << "\n";
+    return ok_status();
+  }
+  std::cout << fmt::format("{:<10} {:>7} {:>9} {:>9} {:>8} {:>9} {:>7} {:>6}\n", "mode", "rtt ms", "ms/token", "predicted",
+                           "vs call", "vs stream", "vs sync", "equal");
+  for (const Json& r : json["results"]) {
+    std::cout << fmt::format("{:<10} {:>7.0f} {:>9.2f} {:>9} {:>8.2f} {:>9.2f} {:>7.2f} {:>6}\n", r["mode"].get<std::string>(),
+                             r["rtt_ms"].get<double>(), r["ms_per_token"].get<double>(),
+                             r["predicted_ms_per_token"].is_null() ? "-" : fmt::format("{:.2f}", r["predicted_ms_per_token"].get<double>()),
+                             r["vs_per_call"].get<double>(), r["vs_streaming"].get<double>(), r["vs_sync_sd"].get<double>(),
+                             r["tokens_equal"].get<bool>() ? "yes" : "NO");
+  }
+  if (json.contains("break_even_rtt_ms")) {
+    std::cout << fmt::format("break-even of synchronous speculation with streaming: {:.1f} ms\n", json["break_even_rtt_ms"].get<double>());
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+void add_bench_edge(CLI::App& bench, Action& action) {
+  auto options = std::make_shared<BenchEdgeOptions>();
+  CLI::App* verb = bench.add_subcommand("edge", "edge-cloud speculation at several round trips, on a virtual clock");
+  verb->add_option("BIG", options->target.model, "the large model")->required();
+  verb->add_option("SMALL", options->draft.model, "the small model")->required();
+  verb->add_option("--prompts", options->prompts, "JSON lines with prompt, turns or question; may be gzipped")->required();
+  verb->add_option("--rtt", options->lab.rtt_ms, "round trips in ms")->delimiter(',')->check(CLI::Range(0.0, 60000.0))->capture_default_str();
+  verb->add_option("--modes", options->modes, "all, or names with commas")->capture_default_str();
+  verb->add_option("-n", options->lab.max_new, "tokens a prompt at most")->check(CLI::Range(2, 1 << 20))->capture_default_str();
+  verb->add_option("--draft-len", options->lab.draft_len, "tokens of a draft in the fixed modes")->check(CLI::Range(1, 16))->capture_default_str();
+  verb->add_option("--draft-head", options->lab.head_rows, "tokens that the draft chooses from (0 = all)")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_option("--lambda", options->lab.server_price, "price of server time, for adaptive")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_option("--ctx", options->lab.context, "context in tokens")->check(CLI::Range(16, 1 << 20))->capture_default_str();
+  verb->add_option("--skip", options->skip, "prompts to leave out first")->check(CLI::NonNegativeNumber);
+  verb->add_option("--limit", options->limit, "prompts at most (0 = all)")->check(CLI::NonNegativeNumber);
+  verb->add_flag("--even", options->even, "only lines whose task_id ends in an even number");
+  verb->add_flag("--ignore-eos", options->lab.ignore_end, "go on after the model's own end");
+  verb->add_option("--threads", options->target.threads, "threads of either side, which never run together")->check(CLI::Range(0, 1024))->default_val(1);
+  verb->add_flag("--no-cache", options->target.no_cache, "neither read nor write the cache of packed weights");
+  verb->add_option("--report", options->report, "HTML file to write");
+  verb->add_flag("--json", options->json, "JSON on stdout");
+  options->lab.sampling.temperature = 0;
+  verb->final_callback([options, &action] { action = [options] { return bench_edge(*options); }; });
+}
+
+}  // namespace callie::cli
