@@ -29,24 +29,7 @@ Json to_json(const AssertionResult& r) {
   out["depth"] = r.method.empty() ? Json(nullptr) : Json(r.depth);
   out["reason"] = r.reason.empty() ? Json(nullptr) : Json(r.reason);
   out["witness"] = nullptr;
-  if (r.witness) {
-    Json cycles = Json::array();
-    for (const auto& cycle : r.witness->cycles) {
-      Json row = Json::object();
-      for (size_t i = 0; i < cycle.size(); ++i) {
-        const Witness::Signal& signal = r.witness->signals[i];
-        if (signal.width <= 32) {
-          uint64_t value = 0;
-          for (size_t bit = 0; bit < cycle[i].size(); ++bit) value |= static_cast<uint64_t>(cycle[i][bit]) << bit;
-          row[signal.name] = value;
-        } else {
-          row[signal.name] = verilog_literal(cycle[i]);
-        }
-      }
-      cycles.push_back(std::move(row));
-    }
-    out["witness"] = Json{{"cycles", std::move(cycles)}};
-  }
+  if (r.witness) out["witness"] = witness_json(*r.witness);
   out["line"] = r.place.line;
   out["column"] = r.place.column;
   return out;

@@ -40,6 +40,7 @@ class ModuleProver {
   void run(const ast::Module& top, const std::string& prefix, ProveReport& report) {
     Elaborator elaborator(unit_, design_);
     elaborator.elaborate(top, options_.parameters);
+    settle();
     std::vector<Lit> bad(design_.checks.size(), kFalse), fire(design_.checks.size(), kFalse);
     for (size_t i = 0; i < design_.checks.size(); ++i) {
       const Check& check = design_.checks[i];
@@ -90,6 +91,19 @@ class ModuleProver {
   }
 
  private:
+  // Delays the failures of assertions, so that assumptions get the last word.
+  void settle() {
+    for (Check& check : design_.checks) {
+      if (check.kind != ast::AssertKind::kAssert) continue;
+      for (int n = 0; n < options_.settle_cycles; ++n) {
+        State& state = design_.states[design_.new_state()];
+        state.next = check.bad;
+        state.init = 0;
+        check.bad = state.leaf;
+      }
+    }
+  }
+
   // Loops are errors wherever they are; witnesses show every register.
   void resolve_everything() {
     for (size_t v = 0; v < design_.variables.size(); ++v) {
@@ -264,7 +278,8 @@ std::string_view name(Verdict verdict) {
   return "";
 }
 
-StatusOr<ProveReport> prove(const SourceSet& sources, const ast::Unit& unit, const ProveOptions& options) {
+StatusOr<ProveReport> prove(const SourceSet& sources, const ast::Unit& unit, const ProveOptions& options,
+                            SourceError* problem_out) {
   std::vector<const ast::Module*> tops;
   if (!options.top.empty()) {
     const ast::Module* top = unit.find(options.top);
@@ -280,6 +295,7 @@ StatusOr<ProveReport> prove(const SourceSet& sources, const ast::Unit& unit, con
       ModuleProver prover(sources, unit, options);
       prover.run(*top, tops.size() > 1 ? top->name + "." : "", report);
     } catch (const SourceError& problem) {
+      if (problem_out) *problem_out = problem;
       const std::string message = problem.code == StatusCode::kUnimplemented
                                       ? fmt::format("not part of the subset: {}", problem.message)
                                       : problem.message;

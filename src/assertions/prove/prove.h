@@ -55,6 +55,9 @@ struct ProveOptions {
   bool check_vacuity = true;
   double time_limit_s = 60; ///< for each assertion; then undetermined
   bool keep_witness = true;
+  /// A failure counts only when the assumptions hold for this many cycles after it too: an assumption may notice later
+  /// than the assertion that a run is bad.
+  int settle_cycles = 0;
 };
 
 struct ProveReport {
@@ -67,8 +70,10 @@ struct ProveReport {
 /// Several top modules are proved one after the other; names then start with the module's.
 /// Errors: what cannot be elaborated (unknown names, missing modules, combinational loops, constructs of the design
 /// outside of the subset), as "FILE:LINE:COL: ..." with a caret. An unsupported assertion is a verdict.
+/// `problem` receives the place and text of such an error.
 /// Thread-safe as long as no other thread adds to `sources`.
-StatusOr<ProveReport> prove(const SourceSet& sources, const ast::Unit& unit, const ProveOptions& options = {});
+StatusOr<ProveReport> prove(const SourceSet& sources, const ast::Unit& unit, const ProveOptions& options = {},
+                            SourceError* problem = nullptr);
 
 /// parse_text and prove in one call, for small texts.
 StatusOr<ProveReport> prove_text(std::string name, std::string text, const ProveOptions& options = {});

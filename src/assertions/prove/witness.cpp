@@ -17,6 +17,25 @@ std::string verilog_literal(const BitString& bits) {
   return fmt::format("{}'h{}", bits.size(), digits);
 }
 
+Json witness_json(const Witness& witness) {
+  Json cycles = Json::array();
+  for (const auto& cycle : witness.cycles) {
+    Json row = Json::object();
+    for (size_t i = 0; i < cycle.size(); ++i) {
+      const Witness::Signal& signal = witness.signals[i];
+      if (signal.width <= 32) {
+        uint64_t value = 0;
+        for (size_t bit = 0; bit < cycle[i].size(); ++bit) value |= static_cast<uint64_t>(cycle[i][bit]) << bit;
+        row[signal.name] = value;
+      } else {
+        row[signal.name] = verilog_literal(cycle[i]);
+      }
+    }
+    cycles.push_back(std::move(row));
+  }
+  return Json{{"cycles", std::move(cycles)}};
+}
+
 std::string witness_table(const Witness& witness) {
   std::vector<std::vector<std::string>> cells;
   std::vector<size_t> widths(1, 5);
@@ -86,7 +105,7 @@ std::string witness_testbench(const Witness& witness, const std::string& top, co
   }
   out += fmt::format("  {} dut ({});\n  initial begin\n", top, ports);
   for (size_t c = 0; c < witness.cycles.size(); ++c) {
-    if (!clock_name.empty()) out += fmt::format("    {} = 1'b{};\n", clock_name, falling ? 1 : 0);
+    if (!clock_name.empty() && c == 0) out += fmt::format("    {} = 1'b{};\n", clock_name, falling ? 1 : 0);
     for (size_t s = 0; s < witness.signals.size(); ++s) {
       const Witness::Signal& signal = witness.signals[s];
       if (signal.name == clock_name) continue;
@@ -94,7 +113,8 @@ std::string witness_testbench(const Witness& witness, const std::string& top, co
       else if (c == 0) out += fmt::format("    dut.{} = {};\n", signal.name, verilog_literal(witness.cycles[c][s]));
     }
     out += "    #5;\n";
-    if (!clock_name.empty()) out += fmt::format("    {} = 1'b{};\n    #5;\n", clock_name, falling ? 0 : 1);
+    // The idle edge comes before the next inputs: an assertion on that edge sees this cycle's.
+    if (!clock_name.empty()) out += fmt::format("    {0} = 1'b{1};\n    #5;\n    {0} = 1'b{2};\n    #5;\n", clock_name, falling ? 0 : 1, falling ? 1 : 0);
   }
   return out + "    $finish;\n  end\nendmodule\n";
 }

@@ -10,7 +10,8 @@ Status to_status(const SourceSet& sources, const SourceError& problem) {
 }
 
 template <typename Result, typename Work>
-StatusOr<Result> parse_fragment(SourceSet& sources, std::string name, std::string text, Work work) {
+StatusOr<Result> parse_fragment(SourceSet& sources, std::string name, std::string text, Work work,
+                                SourceError* problem_out = nullptr) {
   const uint32_t file = sources.add(std::move(name), std::move(text));
   try {
     Preprocessor preprocessor(sources, {});
@@ -18,6 +19,7 @@ StatusOr<Result> parse_fragment(SourceSet& sources, std::string name, std::strin
     Parser parser(tokens);
     return work(parser);
   } catch (const SourceError& problem) {
+    if (problem_out) *problem_out = problem;
     return to_status(sources, problem);
   }
 }
@@ -41,7 +43,7 @@ StatusOr<ast::Unit> parse_files(SourceSet& sources, const std::vector<std::strin
 }
 
 StatusOr<ast::Unit> parse_text(SourceSet& sources, std::string name, std::string text,
-                               const PreprocessOptions& options) {
+                               const PreprocessOptions& options, SourceError* problem_out) {
   const uint32_t file = sources.add(std::move(name), std::move(text));
   ast::Unit unit;
   try {
@@ -49,6 +51,7 @@ StatusOr<ast::Unit> parse_text(SourceSet& sources, std::string name, std::string
     const std::vector<Token> tokens = preprocessor.run(file);
     Parser(tokens).parse_unit(unit);
   } catch (const SourceError& problem) {
+    if (problem_out) *problem_out = problem;
     return to_status(sources, problem);
   }
   return unit;
@@ -59,9 +62,10 @@ StatusOr<std::vector<ast::Item>> parse_items(SourceSet& sources, std::string nam
                                                 [](Parser& parser) { return parser.parse_items_to_end(); });
 }
 
-StatusOr<std::vector<ast::Stmt>> parse_statements(SourceSet& sources, std::string name, std::string text) {
+StatusOr<std::vector<ast::Stmt>> parse_statements(SourceSet& sources, std::string name, std::string text,
+                                                  SourceError* problem) {
   return parse_fragment<std::vector<ast::Stmt>>(sources, std::move(name), std::move(text),
-                                                [](Parser& parser) { return parser.parse_statements_to_end(); });
+                                                [](Parser& parser) { return parser.parse_statements_to_end(); }, problem);
 }
 
 StatusOr<ast::Expr> parse_expression(SourceSet& sources, std::string name, std::string text) {

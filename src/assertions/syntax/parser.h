@@ -15,12 +15,25 @@ namespace callie::assertions {
 
 StatusOr<ast::Unit> parse_files(SourceSet& sources, const std::vector<std::string>& paths,
                                 const PreprocessOptions& options = {});
+/// `problem` receives the place and text of an error.
 StatusOr<ast::Unit> parse_text(SourceSet& sources, std::string name, std::string text,
-                               const PreprocessOptions& options = {});
+                               const PreprocessOptions& options = {}, SourceError* problem = nullptr);
 /// What may stand inside a module: assertions, properties, always blocks, declarations.
 StatusOr<std::vector<ast::Item>> parse_items(SourceSet& sources, std::string name, std::string text);
 /// What may stand inside begin/end.
-StatusOr<std::vector<ast::Stmt>> parse_statements(SourceSet& sources, std::string name, std::string text);
+/// One stretch of a text that was parsed with recovery: what it says, or what is wrong with it.
+struct Piece {
+  std::vector<ast::Item> items;
+  std::vector<SourceError> errors;
+  Span span;
+};
+/// As parse_items, but a mistake ends only its own piece: parsing goes on at the next assertion, property or process.
+/// Whole modules give their items; an `if`, `case` or `begin` outside of a process becomes an always_comb process.
+/// Characters that are none of the language, macros and includes are errors of their own pieces; nothing is read from
+/// other files. Spans point into the file that is added last, whose text may have such places blanked.
+std::vector<Piece> parse_pieces(SourceSet& sources, std::string name, std::string text);
+StatusOr<std::vector<ast::Stmt>> parse_statements(SourceSet& sources, std::string name, std::string text,
+                                                  SourceError* problem = nullptr);
 StatusOr<ast::Expr> parse_expression(SourceSet& sources, std::string name, std::string text);
 /// The text between the parentheses of `assert property (...)`.
 StatusOr<ast::Prop> parse_property(SourceSet& sources, std::string name, std::string text);

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "assertions/syntax/ast.h"
+#include "assertions/syntax/parser.h"
 #include "assertions/syntax/token.h"
 
 namespace callie::assertions {
@@ -15,6 +16,7 @@ class Parser {
 
   void parse_unit(ast::Unit& unit);
   std::vector<ast::Item> parse_items_to_end();
+  std::vector<Piece> parse_pieces_to_end();
   std::vector<ast::Stmt> parse_statements_to_end();
   ast::Expr parse_expression_to_end();
   ast::Prop parse_property_to_end();
@@ -53,6 +55,11 @@ class Parser {
   void skip_attributes();
   void skip_to(std::string_view end_keyword);
   void end_label(const std::string& name);
+
+  // Recovery (parser_recovery.cpp).
+  bool at_piece_begin() const;
+  void parse_piece(Piece& piece);
+  void recover(size_t begin);
 
   // Expressions (parser_expression.cpp).
   ast::Expr parse_expression();

@@ -416,7 +416,8 @@ ast::Assertion Parser::parse_assertion() {
   if (accept("else")) {
     out.fail.push_back(parse_statement());
   } else if (!accept(";")) {
-    if (at("end") || at("endmodule") || peek().kind == TokenKind::kEnd || at_assertion() || at("property")) {
+    if (at("end") || at("endmodule") || peek().kind == TokenKind::kEnd || at_assertion() || at("property") ||
+        (is_name() && is(peek(1), ":"))) {
       expect(";", "after the assertion");
     }
     out.pass.push_back(parse_statement());

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "assertions/syntax/ast.h"
+
+/// Small tools over syntax trees. The visitors see every expression below a node, outer ones first, and may change it.
+namespace callie::assertions {
+
+using ExprVisitor = std::function<void(ast::Expr&)>;
+using StmtVisitor = std::function<void(ast::Stmt&)>;
+using PropVisitor = std::function<void(ast::Prop&)>;
+
+void visit(ast::Expr& expr, const ExprVisitor& on_expr);
+void visit(ast::Prop& property, const ExprVisitor& on_expr, const PropVisitor& on_property = {});
+void visit(ast::Stmt& statement, const ExprVisitor& on_expr, const PropVisitor& on_property = {},
+           const StmtVisitor& on_statement = {});
+void visit(ast::Item& item, const ExprVisitor& on_expr, const PropVisitor& on_property = {},
+           const StmtVisitor& on_statement = {});
+
+/// The operands of && (and of logical and bitwise & of single conditions is not looked into).
+std::vector<ast::Expr> conjuncts(const ast::Expr& expr);
+/// Joins with &&; 1'b1 when there are none.
+ast::Expr conjunction(const std::vector<ast::Expr>& terms);
+/// !expr, with a comparison turned round instead.
+ast::Expr negation(const ast::Expr& expr);
+/// Plain names that an expression reads.
+std::set<std::string> names_in(const ast::Expr& expr);
+std::set<std::string> names_in(const ast::Prop& property);
+/// The variable that an assignment's target writes: "a" of a[3:0] and a.b; several for a concatenation.
+std::vector<std::string> written_names(const ast::Expr& target);
+bool contains(const std::vector<ast::Expr>& terms, const ast::Expr& term);
+
+}  // namespace callie::assertions
