@@ -101,7 +101,7 @@ struct Judge::State {
       std::vector<size_t> still;
       for (size_t n = 0; n < open.size(); ++n) {
         const Verdict verdict = outcome.results[n].verdict;
-        if (verdict == Verdict::kProven) out[open[n]] = true;
+        if (verdict == Verdict::kProven || verdict == Verdict::kVacuous) out[open[n]] = true;
         if (verdict == Verdict::kUnsupported) out[open[n]] = false;  // two clocks: they say nothing about each other
         if (verdict != Verdict::kRefuted) continue;
         out[open[n]] = false;

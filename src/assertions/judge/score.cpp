@@ -43,7 +43,8 @@ Estimate estimate(const std::vector<double>& by_snippet, uint64_t seed) {
   Estimate out;
   if (by_snippet.empty()) return out;
   const auto n = by_snippet.size();
-  for (double v : by_snippet) out.mean += v / static_cast<double>(n);
+  for (double v : by_snippet) out.mean += v;
+  out.mean /= static_cast<double>(n);
   SequentialRng random(seed, Purpose::kData, 8);
   std::vector<double> means(kResamples, 0);
   for (double& mean : means) {
