@@ -7,7 +7,8 @@
 --prompts reads JSON lines (gzipped or not) with `prompt` (given raw; through the chat template with --chat), `question`
 or `turns` (through the chat template), or a text file with one prompt a line. --subset takes so many, evenly spread.
 
-Modes: plain; draft and ngram with automatic lengths; draft:N and ngram:N with fixed ones; llama_plain, llama_draft:N and
+Modes: plain; draft and ngram with automatic lengths; draft:N and ngram:N with fixed ones; draft:auto:ROWS with another
+--draft-head; llama_plain, llama_draft:N and
 llama_ngram:N, the peer with the same pair (raw prompts only; the n-grams of ngram have 2 tokens or more there too).
 Every mode answers every prompt before the next prompt begins; the order rotates. `speedup` is the ratio of summed decode
 times to plain's, everything after the first token included (the draft's own prompt pass too), with a 95 % bootstrap
@@ -52,9 +53,11 @@ def run_callie(mode, text, chat, args):
                "--threads", str(args.threads), "--json"]
     command += [] if chat else ["--raw"]
     command += ["--ignore-eos"] if args.ignore_eos else []
-    kind, _, length = mode.partition(":")
+    kind, length, rows = (mode.split(":") + ["", ""])[:3]
     if kind != "plain":
         command += ["--draft", args.draft if kind == "draft" else "ngram", "--draft-len", length or "auto"]
+    if rows:
+        command += ["--draft-head", rows]
     out = json.loads(run(command, args.cpus).stdout)
     tokens = out["completion_tokens"] - 1
     return {"tokens": tokens, "seconds": tokens / out["decode_tok_s"] if tokens else 0.0, "ids": out["token_ids"],
@@ -142,6 +145,8 @@ def main():
     for i, record in enumerate(records):
         text, chat = text_of(record, args.chat)
         row = {}
+        if chat and any(mode.startswith("llama") for mode in modes):
+            sys.exit("error: --modes: the peer's tool takes raw prompts only")
         for mode in modes[i % len(modes):] + modes[:i % len(modes)]:
             row[mode] = run_llama(mode, text, args) if mode.startswith("llama") else run_callie(mode, text, chat, args)
         results.append(row)

@@ -36,7 +36,7 @@ inline size_t margin_bucket(float margin) {
 }
 using MarginAcceptance = Acceptance<kMarginEdges.size() + 1>;
 inline MarginAcceptance typical_margin_acceptance() {
-  return MarginAcceptance({0.5, 0.55, 0.62, 0.7, 0.78, 0.86, 0.92, 0.96, 0.98, 0.99});
+  return MarginAcceptance({0.45, 0.5, 0.55, 0.6, 0.7, 0.78, 0.87, 0.93, 0.975, 0.99});
 }
 
 /// Buckets of a look-up's match length.

@@ -166,20 +166,33 @@ void DraftModel::extend(std::span<Extension> extensions) {
     Lane& lane = lanes_[extension.sequence];
     const auto length = static_cast<int64_t>(lane.tokens.size());
     add_rows(lane, length - lane.computed, true);
+    for (size_t h = 0; h < extension.hints.size(); ++h) {
+      nn::ForwardRow& row = rows_.emplace_back(rows_.back());
+      row.token = extension.hints[h];
+      ++row.position;
+      row.rope_position = row.slot = row.position;
+    }
   }
   nn::Taps taps;
   taps.head = head_.linear();
   const std::span<const float> logits = runner_.forward({rows_, pages_, cache_.storage()}, &taps);
   const int64_t width = head_.rows();
-  for (size_t i = 0; i < extensions.size(); ++i) {
-    Extension& extension = extensions[i];
+  int64_t first_row = 0;
+  for (Extension& extension : extensions) {
     Lane& lane = lanes_[extension.sequence];
-    lane.computed = static_cast<int64_t>(lane.tokens.size());
-    head_.spread(logits.subspan(i * width, width), full_);
-    const auto token = extension.sampler->choose(full_, &extension.margin);
-    // A constraint that allows nothing more is no error of the answer: the target decides.
-    extension.token = token.ok() && extension.sampler->accept(*token).ok() ? *token : -1;
-    if (extension.token >= 0) lane.tokens.push_back(extension.token);
+    for (size_t h = 0; h <= extension.hints.size(); ++h) {
+      lane.computed = static_cast<int64_t>(lane.tokens.size());
+      head_.spread(logits.subspan((first_row + static_cast<int64_t>(h)) * width, width), full_);
+      float margin;
+      const auto token = extension.sampler->choose(full_, &margin);
+      // A constraint that allows nothing more is no error of the answer: the target decides.
+      if (!token.ok() || !extension.sampler->accept(*token).ok()) break;
+      lane.tokens.push_back(*token);
+      extension.tokens.push_back(*token);
+      extension.margins.push_back(margin);
+      if (h == extension.hints.size() || extension.hints[h] != *token) break;
+    }
+    first_row += 1 + static_cast<int64_t>(extension.hints.size());
   }
 }
 

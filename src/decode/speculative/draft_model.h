@@ -18,7 +18,7 @@ namespace callie::decode {
 struct DraftModelOptions {
   int64_t context = 4096;       ///< tokens of one sequence; of a longer one the draft sees the end only
   int32_t max_sequences = 1;
-  int64_t head_rows = 32768;    ///< of the draft's head, the most frequent tokens; 0 = all
+  int64_t head_rows = 16384;    ///< of the draft's head, the most frequent tokens; 0 = all
   int64_t max_rows = 512;       ///< tokens of one pass
   kernels::KvFormat kv_format = kernels::KvFormat::kF16;
 };
@@ -45,11 +45,14 @@ class DraftModel {
 
   struct Extension {
     uint64_t sequence = 0;
-    Sampler* sampler = nullptr;  ///< chooses the guess and takes it as generated
-    int32_t token = -1;          ///< out: the guess, now the sequence's last token; -1 = no guess (a constraint's end)
-    float margin = 0;            ///< out: Sampler::choose
+    Sampler* sampler = nullptr;  ///< chooses the guesses and takes them as generated
+    std::span<const int32_t> hints = {};  ///< what may come next, from elsewhere
+    std::vector<int32_t> tokens = {};     ///< out: the guesses, now the sequence's last tokens; empty where the
+                                          ///< constraint has none
+    std::vector<float> margins = {};      ///< out: Sampler::choose, of each guess
   };
-  /// Computes what is missing of each sequence and guesses one token more. Precondition: all are followed, and at most
+  /// Computes what is missing of each sequence and guesses one token more, or as many as hints were right and one. The
+  /// guesses are those of single steps: hints only save passes. Precondition: all are followed, and at most
   /// kLongestDraft guesses were made since.
   void extend(std::span<Extension> extensions);
   /// Computes up to `most` missing tokens of a sequence without a guess.

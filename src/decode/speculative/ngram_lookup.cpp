@@ -25,24 +25,26 @@ void NgramLookup::follow(std::span<const int32_t> tokens) {
   }
 }
 
-int NgramLookup::match_length(int32_t end) const {
-  const auto n = static_cast<int32_t>(tokens_.size());
+int NgramLookup::match_length(int32_t end, std::span<const int32_t> pending) const {
+  const auto n = static_cast<int32_t>(tokens_.size()), n_pending = static_cast<int32_t>(pending.size());
+  const auto from_end = [&](int32_t i) { return i < n_pending ? pending[n_pending - 1 - i] : tokens_[n + n_pending - 1 - i]; };
   const int32_t most = std::min(kLongestMatch, end);
   int32_t length = 0;
-  while (length < most && tokens_[end - 1 - length] == tokens_[n - 1 - length]) ++length;
+  while (length < most && tokens_[end - 1 - length] == from_end(length)) ++length;
   return length;
 }
 
-NgramLookup::Match NgramLookup::find(int min_match, int64_t most) const {
-  const size_t n = tokens_.size();
+NgramLookup::Match NgramLookup::find(int min_match, int64_t most, std::span<const int32_t> pending) const {
+  const size_t n = tokens_.size(), p = pending.size();
   if (n < kMinKey || most < 1) return {};
-  const auto place = last_.find(key(tokens_[n - 2], tokens_[n - 1]));
+  const int32_t before_last = p >= 2 ? pending[p - 2] : tokens_[n + p - 2];
+  const auto place = last_.find(key(before_last, p >= 1 ? pending[p - 1] : tokens_[n - 1]));
   if (place == last_.end()) return {};
   int best = 0;
   int32_t best_at = -1;
   int32_t at = place->second;
   for (int i = 0; at >= 0 && i < kMaxCandidates && best < kLongestMatch; ++i, at = previous_[at]) {
-    const int length = match_length(at);
+    const int length = match_length(at, pending);
     if (length > best) {
       best = length;
       best_at = at;

@@ -13,14 +13,14 @@ class PassCosts {
   PassCosts();
 
   void add(int64_t rows, double seconds);
-  /// 0 before the first sample. Linear between the widths that are kept, and beyond the last.
+  /// In units of T(1) before the first sample. Linear between the widths that are kept, and beyond the last.
   double at(int64_t rows) const;
   bool known() const { return samples_ > 0; }
 
  private:
   double ratio(int64_t rows) const;
 
-  double scale_ = 0;
+  double scale_ = 1;
   std::vector<double> ratios_;        // to T(1), by knot
   std::vector<int64_t> knot_samples_;
   int64_t samples_ = 0;

@@ -14,6 +14,9 @@ constexpr double kTrialShare = 0.01;   // of the time, for drafts that are not e
 constexpr double kLaneRate = 0.08;     // of a sequence's own acceptance
 constexpr int64_t kLongLag = 8;        // tokens: a draft cache that far behind is an investment ...
 constexpr double kPayback = 32;        // ... over so many rounds
+constexpr int64_t kHintRows = 4;       // rows of a draft pass that cost hardly more than one
+constexpr double kLikelyHint = 0.25;   // a hint is worth its row
+constexpr double kGuessRate = 0.05;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -42,7 +45,8 @@ void Speculator::forget(uint64_t sequence) {
 }
 
 double Speculator::draft_s(int64_t rows) const {
-  return draft_costs_.known() ? draft_costs_.at(rows) : draft_share_ * verify_.at(rows);
+  // Before the first passes, times are in units of the target's T(1).
+  return draft_costs_.known() && verify_.known() ? draft_costs_.at(rows) : draft_share_ * verify_.at(rows);
 }
 
 void Speculator::learn(Lane& lane, std::span<const int32_t> tokens) {
@@ -108,14 +112,28 @@ void Speculator::plan_lookup(Lane& lane, int64_t rows, double* gain, int64_t* le
   *gain = best_length(survival, rows, length);
 }
 
+int64_t Speculator::longest(const Lane& lane) const {
+  return std::min<int64_t>(lane.request->most, automatic() ? options_.max_draft : options_.draft_len);
+}
+
+void Speculator::find_hints(Lane& lane, int64_t most) const {
+  lane.hints.clear();
+  const NgramLookup::Match match = lane.lookup.find(options_.min_match, most, lane.drafted);
+  double likely = 1;
+  for (size_t i = 0; i < match.continuation.size(); ++i) {
+    likely *= by_match_.at(match_bucket(match.length + static_cast<int>(i)));
+    if (likely < kLikelyHint) break;
+    lane.hints.push_back(match.continuation[i]);
+  }
+}
+
 void Speculator::choose_source(Lane& lane, int64_t rows, double step_s) {
   const int64_t most = lane.request->most;
   lane.source = Source::kNone;
   lane.drafted.clear();
   lane.margins.clear();
   lane.looked_up.clear();
-  const NgramLookup::Match match =
-      lane.lookup.find(options_.min_match, std::min<int64_t>(most, automatic() ? options_.max_draft : options_.draft_len));
+  const NgramLookup::Match match = lane.lookup.find(options_.min_match, longest(lane));
   lane.match = match.length;
   lane.looked_up.assign(match.continuation.begin(), match.continuation.end());
   if (most < 1) return;
@@ -128,7 +146,6 @@ void Speculator::choose_source(Lane& lane, int64_t rows, double step_s) {
     }
     return;
   }
-  if (!verify_.known()) return;  // one plain step first
 
   double gain;
   int64_t length;
@@ -178,13 +195,15 @@ void Speculator::run_model(std::vector<Lane*> lanes, int64_t rows) {
   std::vector<Lane*> active = lanes;
   while (!active.empty()) {
     extensions.clear();
+    const int64_t most_hints = kHintRows / static_cast<int64_t>(active.size()) - 1;
     int64_t pass_rows = 0;
     bool clean = true;  // the pass tells what a step costs
     for (Lane* lane : active) {
       const int64_t lag = lane->drafted.empty() ? model_->lag(lane->request->sequence, lane->request->tokens) : 1;
       clean &= lag <= 2;
-      pass_rows += lag;
-      extensions.push_back({lane->request->sequence, &lane->sampler});
+      find_hints(*lane, std::min(most_hints, longest(*lane) - static_cast<int64_t>(lane->drafted.size()) - 1));
+      pass_rows += lag + static_cast<int64_t>(lane->hints.size());
+      extensions.push_back({lane->request->sequence, &lane->sampler, lane->hints});
     }
     const Clock::time_point start = Clock::now();
     model_->extend(extensions);
@@ -192,19 +211,23 @@ void Speculator::run_model(std::vector<Lane*> lanes, int64_t rows) {
     round_s_ += seconds;
     if (clean) draft_costs_.add(pass_rows, seconds);
 
-    const double step_s = draft_s(static_cast<int64_t>(active.size())) / static_cast<double>(active.size());
+    const double step_s =
+        draft_s(static_cast<int64_t>(active.size())) / static_cast<double>(active.size()) / guesses_a_pass_;
     size_t kept = 0;
     for (size_t i = 0; i < active.size(); ++i) {
       Lane& lane = *active[i];
       const DraftModel::Extension& guess = extensions[i];
-      if (guess.token < 0) continue;
-      lane.drafted.push_back(guess.token);
-      lane.margins.push_back(guess.margin);
-      const double before = lane.survival.empty() ? 1 : lane.survival.back();
-      lane.survival.push_back(before * by_margin_.at(margin_bucket(guess.margin)));
+      if (guess.tokens.empty()) continue;
+      guesses_a_pass_ += (static_cast<double>(guess.tokens.size()) - guesses_a_pass_) * kGuessRate;
+      lane.drafted.insert(lane.drafted.end(), guess.tokens.begin(), guess.tokens.end());
+      lane.margins.insert(lane.margins.end(), guess.margins.begin(), guess.margins.end());
+      for (const float margin : guess.margins) {
+        const double before = lane.survival.empty() ? 1 : lane.survival.back();
+        lane.survival.push_back(before * by_margin_.at(margin_bucket(margin)));
+      }
       const auto n = static_cast<int64_t>(lane.drafted.size());
-      const int64_t most = std::min<int64_t>(lane.request->most, automatic() ? options_.max_draft : options_.draft_len);
-      bool more = n < most && !model_->model().tokenizer().is_end_of_generation(guess.token);
+      const int64_t most = longest(lane);
+      bool more = n < most && !model_->model().tokenizer().is_end_of_generation(guess.tokens.back());
       if (more && automatic()) {
         more = gain_of_more(lane.survival.back(), lane.acceptance, rows + n, most - n, step_s) > 0;
       }
@@ -229,7 +252,7 @@ void Speculator::propose(std::span<Request> requests, int64_t other_rows) {
   close_round();
   int64_t rows = other_rows + static_cast<int64_t>(requests.size());
   const auto n = static_cast<int64_t>(requests.size());
-  rate_ = std::max(rate_, verify_.known() ? static_cast<double>(n) / verify_.at(rows) : 0.0);
+  rate_ = std::max(rate_, static_cast<double>(n) / verify_.at(rows));
   std::vector<Lane*> drafting;
   for (Request& request : requests) {
     Lane& lane = lanes_[request.sequence];
@@ -237,7 +260,7 @@ void Speculator::propose(std::span<Request> requests, int64_t other_rows) {
     lane.request = &request;
     lane.lookup.follow(request.tokens);
     lane.known = request.tokens.size();
-    choose_source(lane, rows, draft_s(n) / static_cast<double>(n));
+    choose_source(lane, rows, draft_s(n) / static_cast<double>(n) / guesses_a_pass_);
     rows += static_cast<int64_t>(request.draft.size());
     if (lane.source == Source::kModel) drafting.push_back(&lane);
   }

@@ -71,6 +71,7 @@ class Speculator {
     // The round being planned.
     Request* request = nullptr;
     Sampler sampler{SamplingOptions()};
+    std::vector<int32_t> hints;           // for the draft model's next pass
     std::vector<double> survival;         // [k]: probability that the first k + 1 drafted tokens stand
   };
 
@@ -84,6 +85,8 @@ class Speculator {
   /// `survival`.
   double gain_of_more(double survival, double acceptance, int64_t rows, int64_t room, double step_s) const;
   void plan_lookup(Lane& lane, int64_t rows, double* gain, int64_t* length) const;
+  void find_hints(Lane& lane, int64_t most) const;
+  int64_t longest(const Lane& lane) const;
   void choose_source(Lane& lane, int64_t rows, double step_s);
   void run_model(std::vector<Lane*> lanes, int64_t rows);
   bool automatic() const { return options_.draft_len == SpeculationOptions::kAutomatic; }
@@ -95,6 +98,7 @@ class Speculator {
   MarginAcceptance by_margin_ = typical_margin_acceptance();
   MatchAcceptance by_match_ = typical_match_acceptance();
   std::unordered_map<uint64_t, Lane> lanes_;
+  double guesses_a_pass_ = 1;                // of the draft model; hints make it more
   double rate_ = 0;                          // tokens per second
   double recent_tokens_ = 0, recent_s_ = 0;  // with forgetting
   double round_tokens_ = 0, round_s_ = 0;

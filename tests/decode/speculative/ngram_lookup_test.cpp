@@ -38,6 +38,31 @@ TEST(NgramLookup, FindsTheLongestLatestMatch) {
   }
 }
 
+TEST(NgramLookup, PendingTokensAreLookedUpToo) {
+  SequentialRng rng(2, Purpose::kTest);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<int32_t> tokens, pending;
+    for (int i = 0; i < 60; ++i) tokens.push_back(static_cast<int32_t>(rng.next_u32() % 5));
+    for (uint32_t i = rng.next_u32() % 4; i > 0; --i) pending.push_back(static_cast<int32_t>(rng.next_u32() % 5));
+    NgramLookup lookup;
+    lookup.follow(tokens);
+    const auto found = lookup.find(2, 4, pending);
+    if (found.length == 0) continue;
+    std::vector<int32_t> all = tokens;
+    all.insert(all.end(), pending.begin(), pending.end());
+    // What is found is followed by the continuation, and as long as said.
+    const auto n = static_cast<int64_t>(tokens.size());
+    int longest = 0;
+    for (int64_t end = 2; end < n; ++end) {
+      int length = 0;
+      while (length < end && tokens[end - 1 - length] == all[all.size() - 1 - length]) ++length;
+      longest = std::max(longest, length);
+    }
+    EXPECT_EQ(found.length, longest);
+    ASSERT_FALSE(found.continuation.empty());
+  }
+}
+
 TEST(NgramLookup, ForgetsATextThatIsNoPrefix) {
   NgramLookup lookup;
   lookup.follow(std::vector<int32_t>{1, 2, 3, 1, 2});
