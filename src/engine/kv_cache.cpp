@@ -9,10 +9,16 @@ namespace callie {
 namespace {
 
 constexpr int64_t kHugePage = int64_t{2} << 20;
+constexpr int kPageTokens = 64;
 
 }  // namespace
 
 int64_t KvCache::block_bytes(const kernels::KvLayout& layout, int64_t n_layers) { return layout.page_bytes * n_layers; }
+
+StatusOr<kernels::KvLayout> KvCache::layout(const nn::DecoderSpec& spec, kernels::KvFormat format) {
+  const auto head_dim = static_cast<int>(spec.head_dim);
+  return kernels::make_kv_layout(format, format, kPageTokens, static_cast<int>(spec.n_kv_heads), head_dim, head_dim);
+}
 
 StatusOr<KvCache> KvCache::create(const kernels::KvLayout& layout, int64_t n_layers, int32_t n_blocks) {
   KvCache cache;
@@ -29,6 +35,7 @@ StatusOr<KvCache> KvCache::create(const kernels::KvLayout& layout, int64_t n_lay
     return resource_exhausted("cannot reserve {} MiB for keys and values (--ctx, --kv-memory)",
                               cache.storage_.block_stride * n_blocks >> 20);
   }
+  madvise(memory, cache.bytes_, MADV_HUGEPAGE);  // deep contexts are read as fast as weights
   cache.storage_.base = static_cast<uint8_t*>(memory);
   return cache;
 }

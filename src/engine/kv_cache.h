@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "core/status.h"
+#include "nn/decoder_spec.h"
 #include "nn/forward_batch.h"
 
 namespace callie {
@@ -11,6 +12,10 @@ namespace callie {
 /// which block is sched::BlockPool's business.
 class KvCache {
  public:
+  /// How a model's keys and values are stored, in blocks of 64 tokens. Errors: kInvalidArgument (a head that is too
+  /// large).
+  static StatusOr<kernels::KvLayout> layout(const nn::DecoderSpec& spec, kernels::KvFormat format);
+
   /// Errors: kResourceExhausted when the memory cannot be had.
   static StatusOr<KvCache> create(const kernels::KvLayout& layout, int64_t n_layers, int32_t n_blocks);
 

@@ -6,7 +6,6 @@ namespace callie {
 namespace {
 
 constexpr int64_t kDefaultContext = 4096;
-constexpr int kPageTokens = 64;
 
 sched::BlockPoolOptions pool_options(const KvCache& cache) {
   sched::BlockPoolOptions options;
@@ -24,10 +23,7 @@ StatusOr<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> 
   const nn::DecoderSpec& spec = model->spec();
   if (options.context < 0) return invalid_argument("--ctx: {} is not a number of tokens", options.context);
   int64_t context = options.context > 0 ? options.context : std::min(spec.context, kDefaultContext);
-  const auto head_dim = static_cast<int>(spec.head_dim);
-  CALLIE_ASSIGN_OR_RETURN(const kernels::KvLayout layout,
-                          kernels::make_kv_layout(options.kv_format, options.kv_format, kPageTokens,
-                                                  static_cast<int>(spec.n_kv_heads), head_dim, head_dim));
+  CALLIE_ASSIGN_OR_RETURN(const kernels::KvLayout layout, KvCache::layout(spec, options.kv_format));
   const auto n_layers = static_cast<int64_t>(spec.layers.size());
   int64_t n_blocks = (context + layout.page_tokens - 1) / layout.page_tokens;
   if (options.kv_memory > 0) {

@@ -101,14 +101,10 @@ Status measure_verify(Session& session, int repeat, SpeedReport& report) {
 Status measure_batch(std::shared_ptr<const Model> model, const SpeedOptions& options, ThreadPool& pool,
                      SpeedReport& report) {
   const nn::DecoderSpec& spec = model->spec();
-  constexpr int kPageTokens = 64;
   constexpr int kMost = kBatchSizes[std::size(kBatchSizes) - 1];
-  const auto head_dim = static_cast<int>(spec.head_dim);
-  CALLIE_ASSIGN_OR_RETURN(
-      const kernels::KvLayout layout,
-      kernels::make_kv_layout(options.session.kv_format, options.session.kv_format, kPageTokens,
-                              static_cast<int>(spec.n_kv_heads), head_dim, head_dim));
-  const int blocks_each = static_cast<int>((kVerifyContext + kBatchSteps + kPageTokens - 1) / kPageTokens);
+  CALLIE_ASSIGN_OR_RETURN(const kernels::KvLayout layout, KvCache::layout(spec, options.session.kv_format));
+  const int blocks_each =
+      static_cast<int>((kVerifyContext + kBatchSteps + layout.page_tokens - 1) / layout.page_tokens);
   CALLIE_ASSIGN_OR_RETURN(const KvCache cache, KvCache::create(layout, static_cast<int64_t>(spec.layers.size()), blocks_each * kMost));
   std::vector<std::vector<int32_t>> blocks(kMost);
   std::vector<nn::SequencePages> pages;

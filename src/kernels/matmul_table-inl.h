@@ -1,7 +1,7 @@
 // Per-target header, the last one: from a run-time family to its kernels, and the target's table.
 
 /// Tokens from which on expanding a block pays.
-constexpr int64_t kBlockedFrom = 2 * QuantizedRows::kTile + 1;
+constexpr int64_t kBlockedFrom = (CALLIE_DOT == 4 ? 8 : 2) * QuantizedRows::kTile + 1;
 
 /// Calls body.operator()<F>() with the family's compile-time twin; `streamed` families have kernels
 /// that unpack in registers, the others always expand. Families outside the list

@@ -6,7 +6,6 @@
 namespace callie::decode {
 namespace {
 
-constexpr int kPageTokens = 64;
 constexpr int64_t kMostMemory = int64_t{1} << 30;  // of keys and values; sequences beyond it go without a draft
 
 sched::BlockPoolOptions pool_options(const KvCache& cache) {
@@ -43,10 +42,7 @@ StatusOr<std::unique_ptr<DraftModel>> DraftModel::create(std::shared_ptr<const M
   const nn::DecoderSpec& spec = draft->spec();
   DraftModelOptions used = options;
   used.context = std::max<int64_t>(2, std::min(options.context, spec.context > 0 ? spec.context : options.context));
-  const auto head_dim = static_cast<int>(spec.head_dim);
-  CALLIE_ASSIGN_OR_RETURN(const kernels::KvLayout layout,
-                          kernels::make_kv_layout(options.kv_format, options.kv_format, kPageTokens,
-                                                  static_cast<int>(spec.n_kv_heads), head_dim, head_dim));
+  CALLIE_ASSIGN_OR_RETURN(const kernels::KvLayout layout, KvCache::layout(spec, options.kv_format));
   const auto n_layers = static_cast<int64_t>(spec.layers.size());
   const int64_t blocks_each = (used.context + layout.page_tokens - 1) / layout.page_tokens;
   const int64_t affordable = std::max(blocks_each, kMostMemory / KvCache::block_bytes(layout, n_layers));
