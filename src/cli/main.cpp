@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 
 #include "cli/verbs.h"
@@ -45,6 +46,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
   init_logging();  // to stderr: stdout belongs to --json
+  std::signal(SIGXFSZ, SIG_IGN);  // a write past a file size limit is an error like that of a full disk
   Action action;
   for (AddVerb add : kVerbs) {
     if (add) add(app, action);

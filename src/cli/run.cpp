@@ -76,6 +76,9 @@ void print_json(const decode::Generation& result, const Model& model, const deco
 }
 
 Status run(const RunOptions& options) {
+  if (options.prompt.empty() && (options.json || options.raw)) {
+    return error(StatusCode::kUsage, "run: --json and --raw need a prompt");
+  }
   install_interrupt_handler();
   ThreadPool pool(options.model.thread_count());
   Context context{&pool};
@@ -114,10 +117,10 @@ Status run(const RunOptions& options) {
   } else {
     std::printf("\n");
     std::fprintf(stderr, "%s\n", summary(result, *model, *strategy).c_str());
-    if (result.finish_reason == decode::FinishReason::kContext) {
-      std::fprintf(stderr, "warning: stopped, the context of %ld tokens is full (--ctx)\n",
-                   static_cast<long>(session->context()));
-    }
+  }
+  if (result.finish_reason == decode::FinishReason::kContext) {
+    std::fprintf(stderr, "warning: stopped, the context of %ld tokens is full (--ctx)\n",
+                 static_cast<long>(session->context()));
   }
   if (result.finish_reason == decode::FinishReason::kCancelled) return Status(StatusCode::kCancelled, "");
   return ok_status();

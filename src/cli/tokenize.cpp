@@ -6,6 +6,7 @@
 #include "core/json.h"
 #include "core/mapped_file.h"
 #include "engine/vocabulary_from_checkpoint.h"
+#include "io/model_path.h"
 
 namespace callie::cli {
 namespace {
@@ -57,7 +58,9 @@ Status encode(const TokenizeOptions& options, const Tokenizer& tokenizer, std::s
 
 Status run(const TokenizeOptions& options) {
   CALLIE_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(options.file));
-  CALLIE_ASSIGN_OR_RETURN(const std::unique_ptr<io::Checkpoint> checkpoint, io::Checkpoint::open(options.model));
+  CALLIE_ASSIGN_OR_RETURN(const Environment environment, Environment::from_process());
+  CALLIE_ASSIGN_OR_RETURN(const std::string path, io::resolve_model(options.model, environment));
+  CALLIE_ASSIGN_OR_RETURN(const std::unique_ptr<io::Checkpoint> checkpoint, io::Checkpoint::open(path));
   CALLIE_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, tokenizer_from_checkpoint(*checkpoint));
   const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   return options.decode ? decode(options, *tokenizer, text) : encode(options, *tokenizer, text);
@@ -68,13 +71,13 @@ Status run(const TokenizeOptions& options) {
 void add_tokenize(CLI::App& app, Action& action) {
   auto options = std::make_shared<TokenizeOptions>();
   CLI::App* verb = app.add_subcommand("tokenize", "Text to token ids, and ids back to the bytes they stand for");
-  verb->add_option("MODEL", options->model, "A model file or folder")->required();
+  verb->add_option("MODEL", options->model, "A model: a catalogue name, a file or a folder")->required();
   verb->add_option("--file", options->file, "The text; with --decode a JSON array of ids")->required();
   verb->add_flag("--special", options->special, "Special tokens in the text become their ids");
   verb->add_flag("--json", options->json, "One JSON object: ids, count, bytes");
   verb->add_flag("--decode", options->decode, "Ids to bytes");
   verb->add_flag("--lossy", options->lossy, "Drop bytes for which the vocabulary has no token");
-  verb->footer("Example: callie tokenize smollm2-135m.gguf --file README.md --json");
+  verb->footer("Example: callie tokenize smollm2-135m --file README.md --json");
   verb->callback([options, &action] { action = [options] { return run(*options); }; });
 }
 

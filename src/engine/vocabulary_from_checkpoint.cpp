@@ -118,7 +118,12 @@ StatusOr<Vocabulary> from_gguf(const io::Checkpoint& file) {
   CALLIE_RETURN_IF_ERROR(reader.flag(v.kind == Kind::kWordPiece ? "add_sep_token" : "add_eos_token", v.add_eos));
   CALLIE_RETURN_IF_ERROR(reader.flag("add_space_prefix", v.add_space_prefix));
   CALLIE_RETURN_IF_ERROR(reader.flag("remove_extra_whitespaces", v.remove_extra_blanks));
-  if (v.kind == Kind::kByteBpe) v.add_space_prefix = v.remove_extra_blanks = false;
+  if (v.kind == Kind::kByteBpe) {
+    v.add_space_prefix = v.remove_extra_blanks = false;
+    // Files name one (SmolLM2: "<|endoftext|>"), but Hugging Face's byte-level models have none: a byte without a token
+    // must not end the text.
+    v.unk.reset();
+  }
   if (file.has("tokenizer.chat_template")) {
     CALLIE_ASSIGN_OR_RETURN(v.chat_template, file.get_string("tokenizer.chat_template"));
   }

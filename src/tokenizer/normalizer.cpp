@@ -102,10 +102,16 @@ bool is_chinese(uint32_t c) {
          (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
 }
 
+/// Control, format and private characters, as Hugging Face's clean_text knows them: by Unicode 8, so format characters
+/// that are younger stay, and so does what no version assigns.
 bool is_other(uint32_t code) {
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF || category == UTF8PROC_CATEGORY_CN ||
-         category == UTF8PROC_CATEGORY_CO || category == UTF8PROC_CATEGORY_CS;
+  if (category == UTF8PROC_CATEGORY_CF) {
+    const bool younger = code == 0x890 || code == 0x891 || code == 0x8e2 || code == 0x110cd ||
+                         (code >= 0x13430 && code <= 0x1343f);
+    return !younger;
+  }
+  return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CO || category == UTF8PROC_CATEGORY_CS;
 }
 
 std::string bert(const NormalizerStep& step, std::string_view input) {

@@ -12,7 +12,8 @@ namespace {
 /// How much worse than the worst token an unknown character is.
 constexpr double kUnknownPenalty = 10.0;
 
-/// SentencePiece's unigram model: the cut with the largest sum of scores (Viterbi).
+/// SentencePiece's unigram model: the cut with the largest sum of scores (Viterbi). As in Hugging Face's, and unlike
+/// SentencePiece's own, the names of control tokens ("<s>", "<unk>") are tokens like any other.
 class Unigram : public TokenModel {
  public:
   explicit Unigram(const TokenTable& table) : table_(table) {}
@@ -33,8 +34,7 @@ class Unigram : public TokenModel {
       const TokenType type = vocabulary.types.empty() ? TokenType::kNormal : vocabulary.types[i];
       worst = any ? std::min(worst, scores_[i]) : scores_[i];
       any = true;
-      if (type == TokenType::kControl || type == TokenType::kUnknown || type == TokenType::kByte) continue;
-      if (static_cast<int32_t>(i) == unk_) continue;
+      if (type == TokenType::kByte) continue;
       trie_.insert(table_.bytes[i], static_cast<int32_t>(i));
     }
     unknown_score_ = worst - kUnknownPenalty;

@@ -15,17 +15,19 @@ inline std::string golden_path(const std::string& name) {
   return std::string(CALLIE_SOURCE_DIR) + "/tests/golden/" + name;
 }
 
-/// The file of a catalogue model where CALLIE_MODELS or the user's cache has it, else empty.
-inline std::string real_model(const std::string& name) {
+/// Where CALLIE_MODELS or the user's cache has `entry`, else empty.
+inline std::string real_model_entry(const std::string& entry) {
   const char* folder = std::getenv("CALLIE_MODELS");
   const char* home = std::getenv("HOME");
-  for (const std::string& candidate :
-       {folder ? std::string(folder) + "/" + name + ".gguf" : std::string(),
-        home ? std::string(home) + "/.cache/callie/models/" + name + ".gguf" : std::string()}) {
+  for (const std::string& candidate : {folder ? std::string(folder) + "/" + entry : std::string(),
+                                       home ? std::string(home) + "/.cache/callie/models/" + entry : std::string()}) {
     if (!candidate.empty() && std::filesystem::exists(candidate)) return candidate;
   }
   return "";
 }
+/// A catalogue model that is one file, or one that is a folder.
+inline std::string real_model(const std::string& name) { return real_model_entry(name + ".gguf"); }
+inline std::string real_model_folder(const std::string& name) { return real_model_entry(name); }
 
 inline std::shared_ptr<const Model> load_or_fail(const std::string& path, ThreadPool& pool) {
   Context context{&pool};

@@ -68,6 +68,14 @@ def build(path, parse_special):
         tok = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token=unk, fuse_unk=True, byte_fallback=True))
         steps = [normalizers.Prepend("▁")] if g("add_space_prefix", True) else []
         tok.normalizer = normalizers.Sequence(steps + [normalizers.Replace(" ", "▁")])
+    elif kind == "t5":
+        tok = Tokenizer(models.Unigram(list(zip(tokens, g("scores"))), unk_id=g("unknown_token_id", 2), byte_fallback=False))
+        steps = [normalizers.Precompiled(bytes(x & 255 for x in g("precompiled_charsmap")))] if g("precompiled_charsmap") else []
+        if g("remove_extra_whitespaces", False):
+            steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
+        tok.normalizer = normalizers.Sequence(steps)
+        scheme = "always" if g("add_space_prefix", True) else "never"
+        tok.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme=scheme, split=False)
     elif kind == "bert":
         undo = lambda t: t[1:] if t.startswith("▁") else t if re.fullmatch(r"\[\w+\]", t) else "##" + t
         vocab = {}
