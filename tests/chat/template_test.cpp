@@ -48,7 +48,12 @@ TEST(ChatTemplate, RendersAsJinja2Does) {
   expect_equal_to_jinja(std::string(CALLIE_SOURCE_DIR) + "/tests/golden/templates.json");
 }
 
+/// Templates of 26 models, with and without tools and enable_thinking.
 TEST(ChatTemplate, RealTemplates) {
+  expect_equal_to_jinja(std::string(CALLIE_SOURCE_DIR) + "/tests/golden/real_templates.json");
+}
+
+TEST(ChatTemplate, ForeignTemplates) {
   const char* file = std::getenv("CALLIE_TEMPLATE_CASES");
   if (!file) GTEST_SKIP() << "CALLIE_TEMPLATE_CASES names no file of golden/make_template_cases.py";
   expect_equal_to_jinja(file);

@@ -2,6 +2,7 @@
 """Chat-template cases with the text that Jinja2 renders, in the environment that Hugging Face uses.
 
   make_template_cases.py own                     -> templates.json: the templates below, committed
+  make_template_cases.py real DIR                -> real_templates.json: the templates of LICENCES below, committed
   make_template_cases.py DIR -o cases.json       -> every *.jinja of DIR (for example models/templates of llama.cpp's
                                                     source package); run test_chat with CALLIE_TEMPLATE_CASES=cases.json
 Needs: pip install jinja2
@@ -38,6 +39,20 @@ OWN = {
     "date": "{{ strftime_now('%d %b %Y') }}",
     "thinking": "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n{% endif %}x",
     "slices": "{% for m in messages[1:] %}{{ m.role[0] }}{% endfor %}{% for m in messages[::-1] %}{{ m.role[-1] }}{% endfor %}",
+}
+
+# Templates of real models whose licence lets them be copied, as they lie in llama.cpp's source package.
+APACHE, MIT = "Apache-2.0", "MIT"
+LICENCES = {
+    "Apertus-8B-Instruct": APACHE, "ByteDance-Seed-OSS": APACHE, "GLM-4.6": MIT, "GLM-4.7-Flash": MIT,
+    "GigaChat3-10B-A1.8B": MIT, "HuggingFaceTB-SmolLM3-3B": APACHE, "MiniMax-M1": APACHE,
+    "Mistral-Small-3.2-24B-Instruct-2506": APACHE, "Qwen-QwQ-32B": APACHE, "Qwen-Qwen2.5-7B-Instruct": APACHE,
+    "Qwen-Qwen3-0.6B": APACHE, "Qwen3-Coder": APACHE, "Qwen3.5-4B": APACHE, "StepFun3.5-Flash": APACHE,
+    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": MIT, "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": MIT,
+    "deepseek-ai-DeepSeek-V3.1": MIT, "deepseek-ai-DeepSeek-V3.2": MIT, "ibm-granite-granite-3.3-2B-Instruct": APACHE,
+    "ibm-granite-granite-4.0": APACHE, "microsoft-Phi-3.5-mini-instruct": MIT,
+    "mistralai-Ministral-3-14B-Reasoning-2512": APACHE, "mistralai-Mistral-Nemo-Instruct-2407": APACHE,
+    "openai-gpt-oss-120b": APACHE, "unsloth-Apriel-1.5": MIT, "unsloth-mistral-Devstral-Small-2507": APACHE,
 }
 
 TOOLS = [{"type": "function", "function": {
@@ -100,12 +115,19 @@ def cases(templates):
 
 
 def main():
-    own = sys.argv[1] == "own"
-    templates = OWN if own else {p.name: p.read_text() for p in sorted(pathlib.Path(sys.argv[1]).glob("*.jinja"))}
-    out = pathlib.Path(__file__).parent / "templates.json" if own else pathlib.Path(sys.argv[3])
+    here, what = pathlib.Path(__file__).parent, sys.argv[1]
+    folder = lambda path: {p.name: p.read_text() for p in sorted(pathlib.Path(path).glob("*.jinja"))}
+    if what == "own":
+        templates, out = OWN, here / "templates.json"
+    elif what == "real":
+        templates, out = {n: t for n, t in folder(sys.argv[2]).items() if n[:-6] in LICENCES}, here / "real_templates.json"
+    else:
+        templates, out = folder(what), pathlib.Path(sys.argv[3])
     found = list(cases(templates))
-    out.write_text(json.dumps({"now": NOW, "templates": templates, "conversations": CONVERSATIONS,
-                               "cases": found}, ensure_ascii=False, indent=1) + "\n")
+    golden = {"now": NOW, "templates": templates, "conversations": CONVERSATIONS, "cases": found}
+    if what == "real":
+        golden["licences"] = LICENCES
+    out.write_text(json.dumps(golden, ensure_ascii=False, indent=1) + "\n")
 
 
 if __name__ == "__main__":
