@@ -1,0 +1,20 @@
+# Builds examples/embed_in_c against an install tree and runs it on a tiny model.
+#   cmake -DBUILD=build/release -DSOURCE=. -DWORK=DIR -P embed_in_c.cmake
+function(run)
+  execute_process(COMMAND ${ARGV} RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE out)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "${ARGV}: ${code}\n${out}")
+  endif()
+  set(out "${out}" PARENT_SCOPE)
+endfunction()
+file(REMOVE_RECURSE ${WORK})
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
+run(${CMAKE_COMMAND} -S ${SOURCE}/examples/embed_in_c -B ${WORK}/build -DCMAKE_PREFIX_PATH=${WORK}/prefix
+    -DCMAKE_BUILD_TYPE=Release)
+run(${CMAKE_COMMAND} --build ${WORK}/build)
+run(${WORK}/build/embed_in_c ${SOURCE}/tests/golden/tiny/llama "a b c")
+string(LENGTH "${out}" length)
+if(length LESS 2)
+  message(FATAL_ERROR "the example wrote nothing")
+endif()
+file(REMOVE_RECURSE ${WORK})
