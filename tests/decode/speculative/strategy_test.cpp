@@ -133,9 +133,9 @@ TEST(Speculation, RandomConfigurationsEqualPlain) {
   SequentialRng rng(5, Purpose::kTest);
   const auto below = [&](uint32_t n) { return static_cast<int>(rng.next_u32() % n); };
   const char* names[] = {"llama", "qwen2", "qwen3", "gemma3", "mistral", ""};
-  for (int i = 0; i < 80; ++i) {
+  for (int i = 0; i < 60; ++i) {
     const std::string target = names[below(5)], draft = below(3) == 0 ? target : names[below(6)];
-    Pair pair(tiny(target), draft.empty() ? "" : tiny(draft), i % 8 == 0 ? 2 : 1);
+    Pair pair(tiny(target), draft.empty() ? "" : tiny(draft), i % 20 == 0 ? 2 : 1);
     Task task;
     task.prompt.clear();
     for (int k = 2 + below(60); k > 0; --k) task.prompt.push_back(below(4) == 0 ? below(256) : 32 + below(4));
