@@ -1,0 +1,28 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "assertions/syntax/ast.h"
+
+/// Small operations on expression trees that the generator, the mutators and the lowering to text share.
+namespace callie::assertions {
+
+/// The logical opposite, in the form a person would write: == becomes !=, !x becomes x.
+ast::Expr negation(const ast::Expr& expr);
+/// a && b && ...; equal terms stand once. Nothing at all gives 1'b1.
+ast::Expr conjunction(const std::vector<ast::Expr>& terms);
+ast::Expr disjunction(const std::vector<ast::Expr>& terms);
+/// The expression with names replaced by values; a name selected from ("a[1]") is replaced only by a name.
+/// Sets `failed` where that is impossible.
+ast::Expr substitute(const ast::Expr& expr, const std::map<std::string, ast::Expr>& values, bool& failed);
+/// Every name that the expression reads.
+void collect_names(const ast::Expr& expr, std::set<std::string>& names);
+bool is_true_constant(const ast::Expr& expr);
+
+/// The self-determined width of an expression of the kinds that the generator writes; 0 for others.
+int width_of(const ast::Expr& expr, const std::map<std::string, int>& widths);
+
+}  // namespace callie::assertions
