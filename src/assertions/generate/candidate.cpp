@@ -222,6 +222,8 @@ class Candidate {
     for (const StepResult& r : results) {
       const auto it = variants.find(r.name);
       if (it == variants.end() || r.kind == Kind::kUndecided || !r.fires) continue;
+      // Wrong before the first clock only, by what was remembered there: nothing that a simulation would show.
+      if (r.kind == Kind::kRefuted && !r.self_contained) continue;
       const std::string& of = set_.assertions[it->second.assertion].name;
       if (vacuous.contains(of)) continue;
       Pair::Mutant m;

@@ -61,8 +61,15 @@ Prop replace(const Prop& p, const Arguments& args, Span use) {
 
 }  // namespace
 
+// As it is written: "##[1:$]", "s_eventually".
 void PropertyLowering::unsupported(const Prop& p) {
-  throw SourceError{p.op_span.end ? p.op_span : p.span, std::string(spelling(p.kind)), StatusCode::kUnimplemented};
+  std::string text(spelling(p.kind));
+  if (p.low && (p.kind == PropKind::kDelay || p.kind == PropKind::kRepeat || p.kind == PropKind::kGoto || p.kind == PropKind::kNonConsec)) {
+    const std::string low = print(*p.low);
+    if (p.kind == PropKind::kDelay) text += p.high ? "[" + low + ":" + print(*p.high) + "]" : low;
+    else text += low + (p.high ? ":" + print(*p.high) : "") + "]";
+  }
+  throw SourceError{p.op_span.end ? p.op_span : p.span, text, StatusCode::kUnimplemented};
 }
 
 Prop PropertyLowering::instance(const Symbol& symbol, const std::string& name, std::vector<Prop> args,
@@ -594,7 +601,8 @@ void Elaborator::lower_assertion(const ast::Assertion& assertion, const std::str
       check.clock = frame.clock;
     }
   } catch (const SourceError& problem) {
-    if (problem.code != StatusCode::kUnimplemented) throw;
+    // An assertion that cannot be lowered (a construct, an unknown name) does not end the others.
+    if (problem.code == StatusCode::kResourceExhausted) throw;
     check.supported = false;
     check.reason = problem.message;
     check.reason_span = problem.span;

@@ -113,6 +113,7 @@ class StepDecider {
           if (!hit) continue;
           out[i].kind = StepResult::Kind::kRefuted;
           out[i].by_simulation = true;
+          out[i].self_contained = t == depth_[i];
           if (options_.witnesses) out[i].witness = witness_of_pattern(t, w, std::countr_zero(hit));
           stop = options_.stop_at_refuted;
           break;
@@ -128,6 +129,7 @@ class StepDecider {
       }
       if (const int t = solve(bad_[i], depth_[i]); t >= 0) {
         r.kind = StepResult::Kind::kRefuted;
+        r.self_contained = t == depth_[i];
         if (options_.witnesses) r.witness = witness_of_model(t);
         stop = options_.stop_at_refuted;
         continue;

@@ -17,6 +17,7 @@ struct StepResult {
   std::string name;
   bool fires = true;              ///< the antecedent or guard can be true; only where nothing was refuted
   bool by_simulation = false;     ///< refuted by a random run, else by the solver
+  bool self_contained = true;     ///< refuted by a run that holds every value that the assertion remembers
   std::string reason;             ///< undecided: the construct
   std::optional<Witness> witness; ///< refuted, when asked for
 };

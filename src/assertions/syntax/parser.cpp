@@ -57,6 +57,24 @@ StatusOr<ast::Unit> parse_text(SourceSet& sources, std::string name, std::string
   return unit;
 }
 
+StatusOr<AlwaysBlocks> parse_always_blocks(SourceSet& sources, uint32_t file, PreprocessOptions options) {
+  options.lenient = true;
+  options.missing_includes_are_errors = false;
+  AlwaysBlocks out;
+  try {
+    Preprocessor preprocessor(sources, std::move(options));
+    const std::vector<Token> tokens = preprocessor.run(file);
+    Parser parser(tokens);
+    for (ast::Item item; parser.next_always(item);) {
+      if (item.kind == ast::ItemKind::kAlways) out.blocks.push_back(std::move(item));
+      else out.broken.push_back(sources.error_at(item.span, item.name));
+    }
+  } catch (const SourceError& problem) {
+    return to_status(sources, problem);
+  }
+  return out;
+}
+
 StatusOr<std::vector<ast::Item>> parse_items(SourceSet& sources, std::string name, std::string text) {
   return parse_fragment<std::vector<ast::Item>>(sources, std::move(name), std::move(text),
                                                 [](Parser& parser) { return parser.parse_items_to_end(); });

@@ -18,6 +18,13 @@ StatusOr<ast::Unit> parse_files(SourceSet& sources, const std::vector<std::strin
 /// `problem` receives the place and text of an error.
 StatusOr<ast::Unit> parse_text(SourceSet& sources, std::string name, std::string text,
                                const PreprocessOptions& options = {}, SourceError* problem = nullptr);
+/// Every always block of a text, each parsed on its own, so that what the subset lacks elsewhere does not matter.
+struct AlwaysBlocks {
+  std::vector<ast::Item> blocks;
+  std::vector<Status> broken;   ///< one for each block that did not parse
+};
+/// Errors: a text that cannot be cut into tokens.
+StatusOr<AlwaysBlocks> parse_always_blocks(SourceSet& sources, uint32_t file, PreprocessOptions options = {});
 /// What may stand inside a module: assertions, properties, always blocks, declarations.
 StatusOr<std::vector<ast::Item>> parse_items(SourceSet& sources, std::string name, std::string text);
 /// What may stand inside begin/end.

@@ -20,6 +20,9 @@ class Parser {
   std::vector<ast::Stmt> parse_statements_to_end();
   ast::Expr parse_expression_to_end();
   ast::Prop parse_property_to_end();
+  /// The next always block at or behind the position, whatever stands around it; false at the end. A block that does
+  /// not parse gives an item of kind kOther whose name is the message.
+  bool next_always(ast::Item& out);
 
  private:
   static constexpr int kMaxNesting = 500;

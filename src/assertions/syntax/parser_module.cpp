@@ -222,6 +222,28 @@ Item Parser::parse_always() {
   return out;
 }
 
+bool Parser::next_always(Item& out) {
+  for (; peek().kind != TokenKind::kEnd; advance()) {
+    const bool sure = at("always_comb") || at("always_ff") || at("always_latch");
+    // Plain `always` is an operator of properties, too.
+    if (!sure && !(at("always") && (is(peek(1), "@") || is(peek(1), "begin")))) continue;
+    const size_t begin = position_;
+    depth_ = 0;
+    try {
+      out = parse_always();
+      out.span = since(begin);
+    } catch (const SourceError& problem) {
+      out = {};
+      out.name = problem.message;
+      out.span = problem.span;
+      position_ = begin;
+      advance();
+    }
+    return true;
+  }
+  return false;
+}
+
 void Parser::parse_connections(std::vector<ast::Connection>& out) {
   expect("(", "of the connections");
   if (accept(")")) return;

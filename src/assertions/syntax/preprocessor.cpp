@@ -82,7 +82,7 @@ std::vector<Token> Preprocessor::run(uint32_t file) {
         frames_.pop_back();
         continue;
       }
-      if (!conditions_.empty()) throw SourceError{conditions_.back().span, "`ifdef without an `endif"};
+      if (!conditions_.empty() && !options_.lenient) throw SourceError{conditions_.back().span, "`ifdef without an `endif"};
       out.push_back(token);
       return out;
     }
@@ -94,6 +94,7 @@ std::vector<Token> Preprocessor::run(uint32_t file) {
       throw SourceError{token.span, "more than 8 million tokens", StatusCode::kResourceExhausted};
     }
     out.push_back(token);
+    wants_operand_ = token.kind == TokenKind::kOp && token.text != ";" && token.text != ")" && token.text != "]" && token.text != "}" && token.text != "#" && token.text != "@";
   }
 }
 
@@ -265,10 +266,22 @@ std::vector<std::string> Preprocessor::arguments(Lexer& lexer, Span at, const st
   throw SourceError{at, fmt::format("arguments of macro '{}' without an end", name)};
 }
 
+// What an unknown macro becomes; its arguments go with it.
+std::string Preprocessor::stand_in(Lexer& lexer, Span at, const std::string& name) {
+  size_t i = lexer.position();
+  while (i < lexer.text().size() && std::isspace(static_cast<unsigned char>(lexer.text()[i]))) ++i;
+  if (i < lexer.text().size() && lexer.text()[i] == '(') {
+    lexer.seek(i + 1);
+    (void)arguments(lexer, at, name);
+  }
+  return wants_operand_ ? "1'b0" : "";
+}
+
 std::string Preprocessor::use(const std::string& name, Lexer& lexer, Span at) {
   if (name == "__LINE__") return std::to_string(sources_.place(at).line);
   if (name == "__FILE__") return '"' + sources_.name(at.file) + '"';
   const auto found = macros_.find(name);
+  if (found == macros_.end() && options_.lenient) return stand_in(lexer, at, name);
   if (found == macros_.end()) throw SourceError{at, fmt::format("unknown macro or directive `{}", name)};
   if (std::find(active_macros_.begin(), active_macros_.end(), name) != active_macros_.end()) {
     throw SourceError{at, fmt::format("macro `{} uses itself", name)};

@@ -12,6 +12,9 @@ struct PreprocessOptions {
   std::vector<std::string> include_dirs;        ///< beside the folder of the including file
   std::map<std::string, std::string> defines;   ///< NAME -> text
   bool missing_includes_are_errors = true;
+  /// Harvesting: an unknown macro vanishes with its arguments, or becomes 1'b0 where an operand stands; conditions need
+  /// not balance.
+  bool lenient = false;
 };
 
 /// Macros and conditional text: `define (with arguments and defaults, ``, `"), `undef, `ifdef family, `include;
@@ -50,6 +53,7 @@ class Preprocessor {
   void include(Lexer& lexer, Span at);
   void skip_inactive(Lexer& lexer);
   std::string use(const std::string& name, Lexer& lexer, Span at);
+  std::string stand_in(Lexer& lexer, Span at, const std::string& name);
   std::vector<std::string> arguments(Lexer& lexer, Span at, const std::string& name);
   std::string expand(std::string_view text, Span at);
   std::string substitute(const Macro& macro, const std::vector<std::string>& args) const;
@@ -63,6 +67,7 @@ class Preprocessor {
   std::vector<Frame> frames_;
   std::vector<std::string> active_macros_;
   size_t expanded_bytes_ = 0;
+  bool wants_operand_ = false;   ///< the last token asks for an operand behind it
 };
 
 }  // namespace callie::assertions
