@@ -6,12 +6,8 @@
 namespace callie::cli {
 
 void add_assert(CLI::App& app, Action& action) {
-  CLI::App* verb = app.add_subcommand("assert", "SystemVerilog assertions: prove them, make data sets of them, judge those of models");
-  verb->require_subcommand(1);
-  verb->footer("Example: callie assert prove counter.sv --json");
-  add_assert_prove(*verb, action);
-  add_assert_generate(*verb, action);
-  CLI::App* verb = app.add_subcommand("assert", "SystemVerilog assertions: prove them, make data sets of them, judge those of models");
+  CLI::App* verb = app.add_subcommand(
+      "assert", "SystemVerilog assertions: prove them, make data sets of them, judge those of models");
   verb->require_subcommand(1);
   verb->footer("Example: callie assert prove counter.sv --json");
   add_assert_prove(*verb, action);

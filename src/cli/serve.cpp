@@ -188,6 +188,7 @@ void add_serve(CLI::App& app, Action& action) {
   verb->add_option("--max-connections", o.http.max_connections, "open connections")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   verb->add_option("--request-timeout", o.api.limits.request_timeout_s, "seconds for one answer")->check(CLI::PositiveNumber)->capture_default_str();
   verb->add_option("--drain", o.drain_s, "seconds that open answers may take after SIGTERM")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_option("--block-size", o.backend.executor.block_size, "tokens of a KV block; prompts share whole blocks")->check(CLI::IsMember({16, 32, 64, 128, 256}))->capture_default_str();
   verb->add_flag("--no-prefix-cache", o.no_prefix_cache, "do not share computed prefixes between requests");
   verb->add_flag("--no-page", o.no_page, "no chat page at /");
   verb->add_option("--idle-unload", o.hub.idle_unload_s, "seconds without use before a model leaves memory (0 = never)")->check(CLI::NonNegativeNumber)->capture_default_str();

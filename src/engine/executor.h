@@ -20,6 +20,7 @@ struct ExecutorOptions {
   kernels::KvFormat kv_format = kernels::KvFormat::kF16;
   nn::Precision precision = nn::Precision::kDefault;
   bool prefix_cache = true;
+  int block_size = 16;  ///< tokens of a KV block: 16, 32, 64, 128 or 256. Whole blocks of a prefix are shared
   sched::SchedulerOptions sched;
 };
 

@@ -9,15 +9,15 @@ namespace callie {
 namespace {
 
 constexpr int64_t kHugePage = int64_t{2} << 20;
-constexpr int kPageTokens = 64;
 
 }  // namespace
 
 int64_t KvCache::block_bytes(const kernels::KvLayout& layout, int64_t n_layers) { return layout.page_bytes * n_layers; }
 
-StatusOr<kernels::KvLayout> KvCache::layout(const nn::DecoderSpec& spec, kernels::KvFormat format) {
+StatusOr<kernels::KvLayout> KvCache::layout(const nn::DecoderSpec& spec, kernels::KvFormat format,
+                                              int block_tokens) {
   const auto head_dim = static_cast<int>(spec.head_dim);
-  return kernels::make_kv_layout(format, format, kPageTokens, static_cast<int>(spec.n_kv_heads), head_dim, head_dim);
+  return kernels::make_kv_layout(format, format, block_tokens, static_cast<int>(spec.n_kv_heads), head_dim, head_dim);
 }
 
 StatusOr<KvCache> KvCache::create(const kernels::KvLayout& layout, int64_t n_layers, int32_t n_blocks) {

@@ -12,9 +12,12 @@ namespace callie {
 /// which block is sched::BlockPool's business.
 class KvCache {
  public:
-  /// How a model's keys and values are stored, in blocks of 64 tokens. Errors: kInvalidArgument (a head that is too
-  /// large).
-  static StatusOr<kernels::KvLayout> layout(const nn::DecoderSpec& spec, kernels::KvFormat format);
+  static constexpr int kBlockTokens = 64;  ///< where a block is not shared between sequences
+
+  /// How a model's keys and values are stored. Errors: kInvalidArgument (a head that is too large, a block that does not
+  /// divide an attention chunk).
+  static StatusOr<kernels::KvLayout> layout(const nn::DecoderSpec& spec, kernels::KvFormat format,
+                                            int block_tokens = kBlockTokens);
 
   /// Errors: kResourceExhausted when the memory cannot be had.
   static StatusOr<KvCache> create(const kernels::KvLayout& layout, int64_t n_layers, int32_t n_blocks);

@@ -6,9 +6,18 @@
 
 namespace callie::serve {
 
+Histogram::Histogram(double first) {
+  static constexpr double kSteps[] = {1, 2.5, 5};
+  double decade = first;
+  for (size_t i = 0; i < bounds_.size(); ++i) {
+    bounds_[i] = decade * kSteps[i % 3];
+    if (i % 3 == 2) decade *= 10;
+  }
+}
+
 void Histogram::add(double seconds) {
   size_t i = 0;
-  while (i < kBounds.size() && seconds > kBounds[i]) ++i;
+  while (i < bounds_.size() && seconds > bounds_[i]) ++i;
   ++counts_[i];
   sum_ += seconds;
 }
@@ -16,9 +25,9 @@ void Histogram::add(double seconds) {
 std::string Histogram::text(std::string_view name, std::string_view help) const {
   std::string out = fmt::format("# HELP {} {}\n# TYPE {} histogram\n", name, help, name);
   int64_t total = 0;
-  for (size_t i = 0; i < kBounds.size(); ++i) {
+  for (size_t i = 0; i < bounds_.size(); ++i) {
     total += counts_[i];
-    fmt::format_to(std::back_inserter(out), "{}_bucket{{le=\"{}\"}} {}\n", name, kBounds[i], total);
+    fmt::format_to(std::back_inserter(out), "{}_bucket{{le=\"{:g}\"}} {}\n", name, bounds_[i], total);
   }
   total += counts_.back();
   fmt::format_to(std::back_inserter(out), "{}_bucket{{le=\"+Inf\"}} {}\n{}_sum {:.6f}\n{}_count {}\n", name, total, name,
@@ -118,6 +127,7 @@ std::string Metrics::text(const std::vector<ModelStats>& models, const HttpStats
   out += ttft_.text("callie_ttft_seconds", "Time to first token, from arrival.");
   out += tpot_.text("callie_tpot_seconds", "Time per output token after the first.");
   out += e2e_.text("callie_e2e_seconds", "Time from arrival to the last token.");
+  out += mask_.text("callie_mask_seconds", "Time that a constraint took for one token.");
   out += queue_.text("callie_queue_seconds", "Time from arrival to the first step.");
   return out;
 }

@@ -13,17 +13,17 @@
 
 namespace callie::serve {
 
-/// A Prometheus histogram with fixed bounds, in seconds.
+/// A Prometheus histogram of seconds: 16 bounds in steps of about 1, 2.5, 5 from `first` on.
 class Histogram {
  public:
+  explicit Histogram(double first = 0.001);
   void add(double seconds);
   /// `name{labels}` in Prometheus' text format.
   std::string text(std::string_view name, std::string_view help) const;
 
  private:
-  static constexpr std::array<double, 16> kBounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
-                                                     0.5,   1,      2.5,   5,    10,    30,   60,  300};
-  std::array<std::atomic<int64_t>, kBounds.size() + 1> counts_{};
+  std::array<double, 16> bounds_;
+  std::array<std::atomic<int64_t>, 17> counts_{};
   std::atomic<double> sum_{0};
 };
 
@@ -36,6 +36,8 @@ class Metrics {
 
   void request(std::string_view path, int status);
   void finished(const GenerationEnd& end);
+  /// The time that a constraint took for one token.
+  void masked(double seconds) { mask_.add(seconds); }
 
   struct ModelStats {
     std::string id;
@@ -47,6 +49,7 @@ class Metrics {
 
  private:
   Histogram ttft_, tpot_, e2e_, queue_;
+  Histogram mask_{1e-6};
   std::atomic<int64_t> cancelled_{0}, failed_{0}, completed_{0};
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, int>, int64_t> requests_;  // guarded by mutex_

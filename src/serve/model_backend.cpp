@@ -151,8 +151,10 @@ class ModelBackend : public Backend, private ExecutorListener {
       if (ran.ok() && *ran) log_.step(executor_->last_step());
       if (!ran.ok()) spdlog::error("{}: {}", info_.id, ran.status().message());
       update_stats(ran.ok() && *ran);
-      // After the figures: whoever has an answer finds it counted and its blocks given back.
+      // After the figures: whoever sees a token finds its answer counted, and at the end its blocks given back.
+      for (auto& [sink, delta] : deltas_) sink->on_delta(std::move(delta));
       for (const auto& [sink, end] : ends_) sink->on_end(end);
+      deltas_.clear();
       ends_.clear();
     }
   }
@@ -204,7 +206,7 @@ class ModelBackend : public Backend, private ExecutorListener {
       stream.ended = true;
       stream.stop_index = matched.stop_index;
     }
-    if (!delta.text.empty() || !delta.tokens.empty()) stream.sink->on_delta(std::move(delta));
+    if (!delta.text.empty() || !delta.tokens.empty()) deltas_.emplace_back(stream.sink, std::move(delta));
     return matched.stopped ? sched::FinishReason::kStop : sched::FinishReason::kNone;
   }
 
@@ -215,7 +217,7 @@ class ModelBackend : public Backend, private ExecutorListener {
     if (stream.stop_index < 0) {
       StopMatcher::Result rest = stream.stops.add(stream.detokenizer.finish());
       if (!rest.stopped) rest.text += stream.stops.finish();
-      if (!rest.text.empty()) stream.sink->on_delta({.text = std::move(rest.text)});
+      if (!rest.text.empty()) deltas_.emplace_back(stream.sink, GenerationDelta{.text = std::move(rest.text)});
     }
     GenerationEnd end;
     end.reason = sequence.finish_reason;
@@ -267,10 +269,11 @@ class ModelBackend : public Backend, private ExecutorListener {
   std::unique_ptr<ChatTemplate> template_;
   std::mutex grammar_mutex_;
   std::shared_ptr<const GrammarCompiler> grammars_;
-  std::unique_ptr<Executor> executor_;                             // the engine's thread only, like the next four
+  std::unique_ptr<Executor> executor_;                             // the engine's thread only, like the next five
   std::unique_ptr<decode::ExecutorDrafts> drafts_;                 // null without --draft
   std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;
-  std::vector<std::pair<std::shared_ptr<GenerationSink>, GenerationEnd>> ends_;  // of this step
+  std::vector<std::pair<std::shared_ptr<GenerationSink>, GenerationDelta>> deltas_;  // of this step, like the next
+  std::vector<std::pair<std::shared_ptr<GenerationSink>, GenerationEnd>> ends_;
   EngineLog log_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -149,7 +149,7 @@ TEST(EndToEnd, ExactUnderLoad) {
     tight.executor.context = 256;
     tight.executor.prefix_cache = prefix_cache;
     tight.executor.sched.max_seqs = 24;
-    tight.executor.kv_memory = int64_t{22} << 20;  // about 15 blocks of 64 tokens
+    tight.executor.kv_memory = int64_t{22} << 20;  // about 60 blocks of 16 tokens
     tight.step_log = log;
     {
       Server server(tight);
@@ -171,6 +171,40 @@ TEST(EndToEnd, ExactUnderLoad) {
     EXPECT_GE(largest_batch, 8);
     std::remove(log.c_str());
   }
+}
+
+// Sixteen requests with a common beginning of about 1000 tokens, sent together: it is computed once.
+TEST(EndToEnd, ASharedPrefixIsComputedOnce) {
+  NEED_MODEL();
+  std::string prefix;
+  for (int i = 0; i < 160; ++i) prefix += fmt::format("Rule {} is kept. ", i);
+  const std::string log = testing::TempDir() + "callie_prefix_steps.jsonl";
+  ModelBackendOptions options;
+  options.step_log = log;
+  const int block = options.executor.block_size;
+  int64_t prompt_tokens = 0, cached_tokens = 0;
+  {
+    Server server(options);
+    std::vector<std::future<Reply>> futures;
+    for (int i = 0; i < 16; ++i) {
+      futures.push_back(std::async(std::launch::async, [&, i] {
+        return server.post("/v1/chat/completions", chat(prefix + fmt::format("Now say {}.", i), 4));
+      }));
+    }
+    for (auto& future : futures) {
+      const Json usage = Json::parse(future.get().body)["usage"];
+      prompt_tokens += usage["prompt_tokens"].get<int64_t>();
+      cached_tokens += usage["prompt_tokens_details"]["cached_tokens"].get<int64_t>();
+    }
+  }
+  const int64_t one = prompt_tokens / 16;
+  EXPECT_GT(one, 1000);
+  int64_t computed = 0;
+  std::ifstream steps(log);
+  for (std::string line; std::getline(steps, line);) computed += Json::parse(line).value("n_prefill", 0);
+  EXPECT_EQ(computed, prompt_tokens - cached_tokens);
+  EXPECT_LE(computed, one + 16 * (block + 20));  // the end of each prompt has fewer than 20 tokens
+  std::remove(log.c_str());
 }
 
 TEST(EndToEnd, ADepartedClientGivesEverythingBack) {

@@ -191,7 +191,12 @@ void Api::post(const std::shared_ptr<Exchange>& exchange, Endpoint endpoint, boo
       return respond_error(*exchange, bad_field("model", fmt::format("model: {} gives embeddings only", info.id)));
     }
     exchange->post([exchange, endpoint, context, body, backend = *backend] {
-      endpoint({exchange, backend, std::move(*body), context});
+      try {
+        endpoint({exchange, backend, std::move(*body), context});
+      } catch (const std::exception& problem) {  // a bug, or no memory: this request fails, the others go on
+        spdlog::error("{}: {}", exchange->request().path, problem.what());
+        respond_error(*exchange, {.status = 500, .message = "internal error", .code = "internal", .type = "server_error"});
+      }
     });
   });
 }

@@ -149,7 +149,7 @@ void chat_completions(const Call& call) {
   bool validate = false;
   std::vector<AnswerRequest> requests;
   for (int i = 0; i < p.n; ++i) {
-    auto mask = compile_constraint(*call.backend, p.constraint, &validate);
+    auto mask = compile_constraint(*call.backend, p.constraint, *call.context->metrics, &validate);
     if (!mask.ok()) return respond_error(exchange, from_status(mask.status(), p.constraint.param));
     requests.push_back(make_request(p, prompt.tokens, i, std::move(*mask)));
     requests.back().show_special = tools_active || prompt.parser.reasoning;

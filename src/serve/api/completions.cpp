@@ -141,7 +141,7 @@ void completions(const Call& call) {
   std::vector<AnswerRequest> requests;
   for (const auto& tokens : prompts) {
     for (int i = 0; i < p.n; ++i) {
-      auto mask = compile_constraint(*call.backend, p.constraint, &validate);
+      auto mask = compile_constraint(*call.backend, p.constraint, *call.context->metrics, &validate);
       if (!mask.ok()) return respond_error(exchange, from_status(mask.status(), p.constraint.param));
       requests.push_back(make_request(p, tokens, i, std::move(*mask)));
     }

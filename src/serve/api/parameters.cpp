@@ -7,6 +7,7 @@
 #include "chat/grammar.h"
 #include "core/hash.h"
 #include "serve/api/fields.h"
+#include "serve/timed_mask.h"
 
 namespace callie::serve {
 namespace {
@@ -119,7 +120,7 @@ Constraint read_format(Fields& fields, const Json& format, const std::string& pa
   return constraint;
 }
 
-StatusOr<std::unique_ptr<TokenMask>> compile_constraint(Backend& backend, const Constraint& constraint,
+StatusOr<std::unique_ptr<TokenMask>> compile_constraint(Backend& backend, const Constraint& constraint, Metrics& metrics,
                                                         bool* validate_after) {
   if (constraint.kind == Constraint::Kind::kNone) return std::unique_ptr<TokenMask>();
   CALLIE_ASSIGN_OR_RETURN(const auto compiler, backend.grammars());
@@ -128,7 +129,7 @@ StatusOr<std::unique_ptr<TokenMask>> compile_constraint(Backend& backend, const 
                                                                      : GrammarCompiler::Kind::kLark;
   CALLIE_ASSIGN_OR_RETURN(GrammarCompiler::Compiled compiled, compiler->compile(kind, constraint.source));
   *validate_after = !compiled.warnings.empty();
-  return std::move(compiled.mask);
+  return timed(std::move(compiled.mask), metrics);
 }
 
 AnswerRequest make_request(const Parameters& p, std::vector<int32_t> prompt, int index,

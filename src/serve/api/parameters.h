@@ -13,6 +13,7 @@
 namespace callie::serve {
 
 class Fields;
+class Metrics;
 
 struct ApiLimits {
   int max_n = 16;
@@ -57,7 +58,7 @@ Constraint read_format(Fields& fields, const nlohmann::ordered_json& format, con
 
 /// Compiles the constraint for one answer; null when there is none. Warnings (keywords that are not enforced) are
 /// errors here: nothing is silently dropped, except where `validate_after` is set and says to check the finished text.
-StatusOr<std::unique_ptr<TokenMask>> compile_constraint(Backend& backend, const Constraint& constraint,
+StatusOr<std::unique_ptr<TokenMask>> compile_constraint(Backend& backend, const Constraint& constraint, Metrics& metrics,
                                                         bool* validate_after);
 
 /// The engine's form of choice `index` of these parameters.

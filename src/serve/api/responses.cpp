@@ -333,7 +333,7 @@ void responses(const Call& call) {
   echo.parallel_tool_calls = input.parallel_calls;
 
   bool validate = false;
-  auto mask = compile_constraint(*call.backend, p.constraint, &validate);
+  auto mask = compile_constraint(*call.backend, p.constraint, *call.context->metrics, &validate);
   if (!mask.ok()) return respond_error(exchange, from_status(mask.status(), p.constraint.param));
   std::vector<AnswerRequest> requests;
   requests.push_back(make_request(p, std::move(prompt.tokens), 0, std::move(*mask)));

@@ -165,6 +165,7 @@ class Connection : public ConnectionBase {
     const bool fine = co_await answer(keep_alive && !state_.draining, head);
     if (!fine) exchange_->mark_gone();
     exchange_->ended = true;
+    exchange_->gone_callback = nullptr;  // it may hold what holds the exchange
     if (state_.answered) {
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - received;
       state_.answered(exchange_->request(), fine ? exchange_->status : kClientGone, took.count());

@@ -59,7 +59,7 @@ void ConnectionExchange::on_gone(std::function<void()> callback) {
   asio::dispatch(strand, [this, self = shared_from_this(), callback = std::move(callback)]() mutable {
     if (gone) {
       callback();
-    } else {
+    } else if (!ended) {
       gone_callback = std::move(callback);
     }
   });
