@@ -193,9 +193,8 @@ void Scheduler::extend_hashes(Sequence& s) {
 }
 
 void Scheduler::publish(Sequence& s) {
-  if (!pool_->prefix_cache()) return;
+  if (!pool_->prefix_cache() || s.computed_tokens < (s.n_published + 1) * pool_->block_size()) return;
   const int32_t full = s.computed_tokens / pool_->block_size();
-  if (s.n_published >= full) return;
   extend_hashes(s);
   for (; s.n_published < full; ++s.n_published) {
     const int32_t i = s.n_published;

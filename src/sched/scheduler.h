@@ -50,7 +50,7 @@ enum class SequenceState : uint8_t { kUnused, kWaiting, kRunning, kFinished };
 
 /// A request on its way. Read-only for callers.
 struct Sequence {
-  uint64_t request_id = 0;
+  // What every step reads stands first.
   uint32_t generation = 0;
   SequenceState state = SequenceState::kUnused;
   FinishReason finish_reason = FinishReason::kNone;
@@ -61,20 +61,22 @@ struct Sequence {
   int32_t known_tokens = 0;    // prompt + generated
   int32_t computed_tokens = 0; // whose keys and values are in the cache; always a prefix
   int32_t max_new = 0;
+  int32_t n_published = 0;     // leading blocks that are shared or were offered for sharing
+  int32_t planned_row = -1;    // in the step in flight
+  double first_token_s = -1;   // -1 = not yet
+  uint64_t request_id = 0;
+  std::vector<BlockId> blocks;       // cover the computed tokens and those of the step in flight
+  std::vector<int32_t> draft;        // proposed for the next step
+  std::vector<int32_t> tokens;       // prompt and generated; empty when the caller gave hashes only
+  std::vector<BlockHash> hashes;     // of full blocks, as far as known
   int32_t priority = 0;
   int32_t cached_tokens = 0;   // found in the prefix cache at the first admission
   int32_t preemptions = 0;
-  int32_t n_published = 0;     // leading blocks that are shared or were offered for sharing
-  int32_t planned_row = -1;    // in the step in flight
   BlockHash salt = 0;
   WaitingKey key;
   double arrival_s = 0, deadline_s = kNever;
-  double queued_s = 0;                                  // submit()
-  double scheduled_s = -1, first_token_s = -1, finished_s = -1;  // -1 = not yet
-  std::vector<int32_t> tokens;       // prompt and generated; empty when the caller gave hashes only
-  std::vector<BlockHash> hashes;     // of full blocks, as far as known
-  std::vector<BlockId> blocks;       // cover the computed tokens and those of the step in flight
-  std::vector<int32_t> draft;        // proposed for the next step
+  double queued_s = 0;                       // submit()
+  double scheduled_s = -1, finished_s = -1;  // -1 = not yet
 
   int32_t output_tokens() const { return known_tokens - prompt_tokens; }
 };
@@ -200,6 +202,8 @@ class Scheduler {
   enum class Admission { kAdmitted, kNoRoom, kDeferred };
   Admission try_admit(int32_t slot, double now);
   void add_row(int32_t slot, int32_t n_tokens, int32_t n_draft);
+  void add_decode_row(int32_t slot);
+  bool last_block_is_ready(const Sequence& sequence) const;
   /// Blocks for `length` tokens, the first written one private. May preempt sequences ranked below `rank`.
   bool ensure_blocks(size_t rank, int32_t length, bool may_preempt);
   bool make_writable(Sequence& sequence, int32_t index);

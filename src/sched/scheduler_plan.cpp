@@ -51,7 +51,12 @@ void Scheduler::expire(double now) {
 
 void Scheduler::add_row(int32_t slot, int32_t n_tokens, int32_t n_draft) {
   Sequence& s = slots_[slot];
-  Row row{.handle = handle_of(slot), .start = s.computed_tokens, .n_tokens = n_tokens, .n_draft = n_draft};
+  s.planned_row = static_cast<int32_t>(plan_.rows.size());
+  Row& row = plan_.rows.emplace_back();  // in place: a copy of fresh small stores stalls
+  row.handle = handle_of(slot);
+  row.start = s.computed_tokens;
+  row.n_tokens = n_tokens;
+  row.n_draft = n_draft;
   const bool generating = s.known_tokens - s.computed_tokens == 1 && s.known_tokens > s.prompt_tokens;
   row.kind = !generating ? RowKind::kPrefill : n_draft > 0 ? RowKind::kVerify : RowKind::kDecode;
   row.samples = s.max_new > 0 && s.computed_tokens + n_tokens - n_draft == s.known_tokens;
@@ -64,8 +69,29 @@ void Scheduler::add_row(int32_t slot, int32_t n_tokens, int32_t n_draft) {
     plan_.prefill_work += n_tokens * (row.start + n_tokens / 2.0);
   }
   plan_.n_tokens += n_tokens;
+}
+
+/// add_row() for the usual case: one generated token, no draft.
+void Scheduler::add_decode_row(int32_t slot) {
+  Sequence& s = slots_[slot];
   s.planned_row = static_cast<int32_t>(plan_.rows.size());
-  plan_.rows.push_back(row);
+  Row& row = plan_.rows.emplace_back();
+  row.handle = {slot, s.generation};
+  row.kind = RowKind::kDecode;
+  row.start = s.computed_tokens;
+  row.n_tokens = 1;
+  row.samples = s.max_new > 0;
+  ++plan_.n_decode;
+  ++plan_.n_tokens;
+  plan_.ctx_decode += s.known_tokens;
+}
+
+/// Whether the next token's place is in the sequence's last block, which is its own and not yet shared.
+bool Scheduler::last_block_is_ready(const Sequence& s) const {
+  const auto n = static_cast<int32_t>(s.blocks.size());
+  const int32_t size = pool_->block_size();
+  return n * size >= s.known_tokens && (n - 1) * size <= s.computed_tokens && s.n_published < n &&
+         pool_->references(s.blocks.back()) == 1;
 }
 
 bool Scheduler::make_writable(Sequence& s, int32_t index) {
@@ -233,7 +259,7 @@ int64_t Scheduler::repeatable_steps() const {
   int64_t steps = INT64_MAX;
   for (const Row& row : plan_.rows) {
     const Sequence& s = slots_[row.handle.slot];
-    if (row.kind != RowKind::kDecode || s.cancelled || !s.tokens.empty()) return 0;
+    if (row.kind != RowKind::kDecode || s.cancelled || s.hold_after_step || !s.tokens.empty()) return 0;
     steps = std::min<int64_t>(steps, s.max_new - s.output_tokens() - 1);
   }
   // Each sequence takes at most one block in block_size steps.
@@ -248,8 +274,9 @@ void Scheduler::repeat_steps(int64_t n) {
     s.known_tokens += steps;
     s.computed_tokens += steps;
     row.start += steps;
-    const int32_t needed = pool_->blocks_for(s.known_tokens);
-    while (static_cast<int32_t>(s.blocks.size()) < needed) s.blocks.push_back(pool_->allocate());
+    while (static_cast<int32_t>(s.blocks.size()) * pool_->block_size() < s.known_tokens) {
+      s.blocks.push_back(pool_->allocate());
+    }
     publish(s);
   }
   plan_.ctx_decode += n * static_cast<int64_t>(plan_.rows.size());

@@ -13,7 +13,8 @@ namespace callie::plan {
 namespace {
 
 TEST(Examples, EachRuns) {
-  for (const char* name : {"chat", "sweep", "disaggregated", "rag"}) {
+  for (const char* name : {"chat", "sweep", "disaggregated", "rag", "moe", "speculative", "prefix_routing", "consumer_gpu",
+                           "reasoning", "kv_tiers", "autoscale", "batching"}) {
     ConfigLoader loader;
     auto config = loader.load(fmt::format("{}/examples/plan/{}.yaml", CALLIE_SOURCE_DIR, name));
     ASSERT_TRUE(config.ok()) << config.status().message();

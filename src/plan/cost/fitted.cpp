@@ -13,10 +13,15 @@ namespace {
 
 constexpr const char* kRegimeNames[FittedModel::kRegimes] = {"decode", "prefill", "mixed"};
 
+constexpr size_t kPlainFeatures = 9;
+
 int regime_of(double prefill, double decode) { return prefill == 0 ? 0 : decode == 0 ? 1 : 2; }
 
 void features(const FittedModel::Regime& r, const StepSample& s, std::vector<double>& out) {
-  out.assign({1, s.prefill, s.decode, s.context, s.prefill_work, s.drafted});
+  // Kernels take rows in tiles: 9 sequences cost what 16 do, where a tile has 8 rows.
+  const double rows = s.prefill + s.decode + s.drafted;
+  out.assign({1, s.prefill, s.decode, s.context, s.prefill_work, s.drafted, std::ceil(rows / 4), std::ceil(rows / 8),
+              std::ceil(rows / 16)});
   for (const double knot : r.knots_prefill) out.push_back(std::max(s.prefill - knot, 0.0));
   for (const double knot : r.knots_decode) out.push_back(std::max(s.decode - knot, 0.0));
 }
@@ -55,6 +60,18 @@ std::vector<double> solve_spd(std::vector<double> a, std::vector<double> b) {
     b[i] /= a[i * n + i];
   }
   return b;
+}
+
+/// Median pause between steps that follow each other within 2 ms; longer ones are waits for requests.
+double typical_gap_us(const std::vector<StepSample>& steps) {
+  std::vector<double> gaps;
+  for (size_t i = 1; i < steps.size(); ++i) {
+    const double gap = (steps[i].start_s - steps[i - 1].start_s) * 1e6 - steps[i - 1].step_us;
+    if (steps[i - 1].start_s > 0 && gap >= 0 && gap < 2000) gaps.push_back(gap);
+  }
+  if (gaps.empty()) return 0;
+  std::nth_element(gaps.begin(), gaps.begin() + static_cast<ptrdiff_t>(gaps.size() / 2), gaps.end());
+  return gaps[gaps.size() / 2];
 }
 
 class FittedCost : public StepCost {
@@ -186,24 +203,41 @@ StatusOr<FittedModel> fit_steps(const std::vector<StepSample>& steps, const std:
     any = true;
     r.knots_prefill = knots(prefill);
     r.knots_decode = knots(decode);
-    std::vector<double> matrix, right, f;
-    for (const StepSample* s : mine) {
-      features(r, *s, f);
-      for (const double v : f) matrix.push_back(v / s->step_us);
-      right.push_back(1);
-    }
-    r.beta = solve_nnls(matrix, right, static_cast<int>(f.size()));
-    std::vector<double> errors;
-    for (const StepSample* s : mine) {
-      features(r, *s, f);
-      const double e = dot(r.beta, f) / s->step_us - 1;
-      errors.push_back(std::abs(e));
-      r.bias += e / static_cast<double>(mine.size());
+    std::vector<double> f, errors;
+    // Twice: what the machine did beside the engine shows as steps far off the line, and the second pass leaves them out.
+    for (int pass = 0; pass < 2; ++pass) {
+      std::vector<double> matrix, right;
+      for (const StepSample* s : mine) {
+        features(r, *s, f);
+        for (const double v : f) matrix.push_back(v / s->step_us);
+        right.push_back(1);
+      }
+      r.beta = solve_nnls(matrix, right, static_cast<int>(f.size()));
+      errors.clear();
+      r.bias = 0;
+      for (const StepSample* s : mine) {
+        features(r, *s, f);
+        const double e = dot(r.beta, f) / s->step_us - 1;
+        errors.push_back(std::abs(e));
+        r.bias += e / static_cast<double>(mine.size());
+      }
+      if (pass > 0) break;
+      std::vector<double> sorted = errors;
+      std::sort(sorted.begin(), sorted.end());
+      const double limit = std::max(4 * sorted[sorted.size() / 2], 0.1);
+      std::vector<const StepSample*> kept;
+      for (size_t i = 0; i < mine.size(); ++i) {
+        if (errors[i] <= limit) kept.push_back(mine[i]);
+      }
+      if (kept.size() < 5) break;
+      r.left_out = static_cast<int64_t>(mine.size() - kept.size());
+      mine = std::move(kept);
     }
     std::sort(errors.begin(), errors.end());
     r.median_error = errors[errors.size() / 2];
     r.p90_error = errors[errors.size() * 9 / 10];
   }
+  model.gap_us = typical_gap_us(steps);
   if (!any) return invalid_argument("{}: fewer than five steps of any kind to fit", source);
   return model;
 }
@@ -212,12 +246,14 @@ Status FittedModel::save(const std::string& path) const {
   Json json;
   json["kind"] = "callie-step-cost";
   json["source"] = source;
+  json["gap_us"] = gap_us;
   for (int k = 0; k < kRegimes; ++k) {
     const Regime& r = regimes[k];
     json["regimes"][kRegimeNames[k]] = {{"samples", r.samples},
                                         {"knots_prefill", r.knots_prefill},
                                         {"knots_decode", r.knots_decode},
                                         {"beta_us", r.beta},
+                                        {"left_out", r.left_out},
                                         {"median_error", r.median_error},
                                         {"p90_error", r.p90_error},
                                         {"bias", r.bias},
@@ -235,6 +271,7 @@ StatusOr<FittedModel> load_fitted(const std::string& path) {
   const JsonField root(json, path);
   FittedModel model;
   CALLIE_ASSIGN_OR_RETURN(model.source, root["source"].text_or(path));
+  CALLIE_ASSIGN_OR_RETURN(model.gap_us, root["gap_us"].number_or(0, 0, 1e9));
   for (int k = 0; k < FittedModel::kRegimes; ++k) {
     const JsonField in = root["regimes"][kRegimeNames[k]];
     if (!in.present()) continue;
@@ -260,7 +297,7 @@ StatusOr<FittedModel> load_fitted(const std::string& path) {
     r.most_decode = most[1];
     r.most_context = most[2];
     r.most_work = most[3];
-    if (!r.beta.empty() && r.beta.size() != 6 + r.knots_prefill.size() + r.knots_decode.size()) {
+    if (!r.beta.empty() && r.beta.size() != kPlainFeatures + r.knots_prefill.size() + r.knots_decode.size()) {
       return data_loss("{}: {} coefficients do not fit the knots", in["beta_us"].place(), r.beta.size());
     }
   }
@@ -278,6 +315,10 @@ StatusOr<std::shared_ptr<const StepCost>> load_fitted_cost(const std::string& pa
 
 StatusOr<std::vector<StepSample>> load_step_log(const std::string& path) {
   CALLIE_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
+  return parse_step_log(text, path);
+}
+
+StatusOr<std::vector<StepSample>> parse_step_log(const std::string& text, const std::string& path) {
   std::vector<StepSample> steps;
   size_t at = 0;
   for (int line = 1; at < text.size(); ++line) {
@@ -299,6 +340,7 @@ StatusOr<std::vector<StepSample>> load_step_log(const std::string& path) {
     CALLIE_ASSIGN_OR_RETURN(s.drafted, f["drafted"].number_or(0, 0, 1e9));
     CALLIE_ASSIGN_OR_RETURN(s.step_us, f["step_us"].number(0, 1e12));
     CALLIE_ASSIGN_OR_RETURN(s.host_us, f["host_us"].number_or(0, 0, 1e12));
+    CALLIE_ASSIGN_OR_RETURN(s.start_s, f["t_s"].number_or(0, 0, 1e12));
     steps.push_back(s);
   }
   if (steps.empty()) return data_loss("{}: no steps", path);

@@ -71,6 +71,7 @@ struct ReplayResult {
   std::vector<std::string> notes;
   int64_t preemptions = 0, steps = 0, extrapolated = 0;
   int32_t blocks = 0;
+  double simulated_tokens_per_s = 0, real_tokens_per_s = 0;  ///< output tokens; logs of `callie serve` only
   double cpu_ms = 0;
 };
 

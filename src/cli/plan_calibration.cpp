@@ -1,0 +1,149 @@
+#include "cli/plan_calibration.h"
+
+#include <curl/curl.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <map>
+
+#include "core/interrupt.h"
+#include "core/philox.h"
+#include "core/progress.h"
+#include "serve/load_generator.h"
+
+extern char** environ;
+
+namespace callie::cli {
+namespace {
+
+struct Phase {
+  int clients, requests, low, high;  // words of a prompt
+};
+// One client alone for the single steps, more for batches; short prompts for decode, long ones for prefill.
+constexpr Phase kPhases[] = {{1, 4, 8, 16}, {1, 4, 256, 512}, {2, 10, 8, 128}, {4, 20, 8, 256}, {8, 40, 8, 256}, {16, 64, 8, 256}};
+constexpr int kMaxTokens = 24;
+
+std::vector<std::string> prompts(const Phase& phase, uint64_t seed) {
+  static constexpr const char* kWords[] = {"river", "stone", "light", "paper", "green", "music", "cloud", "north",
+                                           "winter", "garden", "engine", "letter", "metal", "table", "house", "water"};
+  SequentialRng rng(seed, Purpose::kWorkload, 51);
+  std::vector<std::string> out;
+  for (int i = 0; i < phase.requests; ++i) {
+    std::string text;
+    const int words = phase.low + static_cast<int>(rng.next_below(static_cast<uint64_t>(phase.high - phase.low + 1)));
+    for (int w = 0; w < words; ++w) text += (w ? " " : "") + std::string(kWords[rng.next_below(16)]);
+    out.push_back(std::move(text));
+  }
+  return out;
+}
+
+StatusOr<std::string> get(const std::string& url) {
+  std::string body;
+  CURL* curl = curl_easy_init();
+  const auto write = +[](char* data, size_t, size_t n, void* to) -> size_t {
+    static_cast<std::string*>(to)->append(data, n);
+    return n;
+  };
+  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, write);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  const CURLcode code = curl_easy_perform(curl);
+  long status = 0;
+  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_cleanup(curl);
+  if (code != CURLE_OK) return error(StatusCode::kUnavailable, "{}: {}", url, curl_easy_strerror(code));
+  if (status != 200) return not_found("{}: HTTP status {}", url, status);
+  return body;
+}
+
+}  // namespace
+
+StatusOr<CalibrationSteps> measure_engine(const std::string& url) {
+  install_interrupt_handler();
+  CalibrationSteps out;
+  out.source = url;
+  std::map<double, plan::StepSample> seen;  // by time: the server keeps only the last few hundred
+  std::vector<plan::StepSample> made;       // from client-side times
+  bool has_steps = true;
+  Progress progress("calibrate", static_cast<int64_t>(std::size(kPhases)), "loads");
+  int64_t done = 0;
+  for (const Phase& phase : kPhases) {
+    serve::LoadOptions load;
+    load.url = url;
+    load.clients = phase.clients;
+    load.requests = phase.requests;
+    load.max_tokens = kMaxTokens;
+    load.prompts = prompts(phase, static_cast<uint64_t>(++done));
+    CALLIE_ASSIGN_OR_RETURN(const serve::LoadReport report, serve::generate_load(load));
+    if (interrupted()) return Status(StatusCode::kCancelled, "");
+    if (report.failed == report.requests) return error(StatusCode::kUnavailable, "{}: {}", url, report.first_error);
+    const double words = 0.5 * (phase.low + phase.high);
+    for (int i = 0; i < 5; ++i) {
+      made.push_back({.decode = double(phase.clients), .context = phase.clients * (words + kMaxTokens / 2.0),
+                      .step_us = 1e3 * report.tpot_ms.mean});
+      if (phase.clients == 1) {
+        made.push_back({.prefill = words, .prefill_work = words * words / 2, .step_us = 1e3 * report.ttft_ms.mean});
+      }
+    }
+    if (has_steps) {
+      const auto body = get(url + "/debug/steps");
+      has_steps = body.ok();
+      if (has_steps) {
+        CALLIE_ASSIGN_OR_RETURN(const auto steps, plan::parse_step_log(*body, url + "/debug/steps"));
+        for (const plan::StepSample& s : steps) seen[s.start_s] = s;
+      }
+    }
+    progress.update(done);
+  }
+  progress.finish();
+  if (!has_steps || seen.empty()) {
+    out.note = "the server has no /debug/steps: fitted to client-side times, which hold network and queueing as well";
+    out.steps = std::move(made);
+    return out;
+  }
+  for (const auto& [time, step] : seen) out.steps.push_back(step);
+  return out;
+}
+
+StatusOr<CalibrationSteps> measure_own_engine(const std::string& model, int threads) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return error(StatusCode::kInternal, "pipe: no descriptor");
+  const std::string count = std::to_string(threads);
+  std::vector<std::string> words = {"callie", "serve", model, "--port", "0", "--no-page", "--threads", count, "--max-seqs", "16"};
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
+  pid_t child = 0;
+  const int failed = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  close(ends[1]);
+  if (failed != 0) {
+    close(ends[0]);
+    return error(StatusCode::kInternal, "the server cannot be started");
+  }
+  std::FILE* lines = fdopen(ends[0], "r");
+  std::string url, last;
+  char buffer[1024];
+  while (url.empty() && std::fgets(buffer, sizeof buffer, lines)) {
+    last = buffer;
+    const size_t at = last.find("listening on ");
+    if (at != std::string::npos) url = last.substr(at + 13, last.find_last_not_of("\n") - at - 12);
+  }
+  StatusOr<CalibrationSteps> result = Status(StatusCode::kUnavailable, last.empty() ? "the server did not start" : last);
+  if (!url.empty()) result = measure_engine(url);
+  kill(child, SIGTERM);
+  waitpid(child, nullptr, 0);
+  std::fclose(lines);
+  if (result.ok()) result->source = "callie serve " + model + (threads > 0 ? ", " + count + " threads" : "");
+  return result;
+}
+
+}  // namespace callie::cli
