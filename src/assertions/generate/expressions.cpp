@@ -8,7 +8,7 @@ using ast::Expr;
 using ast::ExprKind;
 using ast::Op;
 
-Expr negation(const Expr& expr) {
+Expr opposite(const Expr& expr) {
   if (expr.kind == ExprKind::kUnary && expr.op == Op::kNot) return expr.args[0];
   if (expr.kind == ExprKind::kBinary) {
     const std::pair<Op, Op> kOpposites[] = {{Op::kEq, Op::kNe}, {Op::kNe, Op::kEq}, {Op::kLt, Op::kGe},
@@ -38,7 +38,7 @@ bool is_true_constant(const Expr& expr) {
   return expr.kind == ExprKind::kNumber && expr.number->width == 1 && expr.number->bit(0) && !expr.number->has_unknown();
 }
 
-Expr conjunction(const std::vector<Expr>& terms) {
+Expr all_of(const std::vector<Expr>& terms) {
   // a && (b && c) is written a && b && c.
   std::vector<Expr> flat;
   const auto add = [&](const auto& self, const Expr& term) -> void {
@@ -53,7 +53,7 @@ Expr conjunction(const std::vector<Expr>& terms) {
   return flat.empty() ? ast::make_number_expr(1, 1, 'b') : chain(flat, Op::kLogicAnd);
 }
 
-Expr disjunction(const std::vector<Expr>& terms) {
+Expr any_of(const std::vector<Expr>& terms) {
   return terms.empty() ? ast::make_number_expr(1, 0, 'b') : chain(terms, Op::kLogicOr);
 }
 

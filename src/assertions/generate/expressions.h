@@ -11,10 +11,10 @@
 namespace callie::assertions {
 
 /// The logical opposite, in the form a person would write: == becomes !=, !x becomes x.
-ast::Expr negation(const ast::Expr& expr);
+ast::Expr opposite(const ast::Expr& expr);
 /// a && b && ...; equal terms stand once. Nothing at all gives 1'b1.
-ast::Expr conjunction(const std::vector<ast::Expr>& terms);
-ast::Expr disjunction(const std::vector<ast::Expr>& terms);
+ast::Expr all_of(const std::vector<ast::Expr>& terms);
+ast::Expr any_of(const std::vector<ast::Expr>& terms);
 /// The expression with names replaced by values; a name selected from ("a[1]") is replaced only by a name.
 /// Sets `failed` where that is impossible.
 ast::Expr substitute(const ast::Expr& expr, const std::map<std::string, ast::Expr>& values, bool& failed);
