@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <condition_variable>
 #include <mutex>
 #include <vector>
@@ -130,7 +131,8 @@ class Call : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> 
 bool is_final(const Event& event) {
   return event.code == grpc::StatusCode::UNAUTHENTICATED || event.code == grpc::StatusCode::UNIMPLEMENTED ||
          event.code == grpc::StatusCode::PERMISSION_DENIED ||
-         event.text.find("CERTIFICATE_VERIFY_FAILED") != std::string::npos;
+         event.text.find("CERTIFICATE_VERIFY_FAILED") != std::string::npos ||
+         event.text.find("certificate verify failed") != std::string::npos;
 }
 
 }  // namespace
@@ -171,6 +173,7 @@ EdgeCloudConnection::~EdgeCloudConnection() {
 
 StatusOr<std::unique_ptr<EdgeCloudConnection>> EdgeCloudConnection::create(
     const EdgeCloudClientOptions& options, std::function<bool(std::span<const edge_cloud::TokenId>)> on_tokens) {
+  setenv("GRPC_VERBOSITY", "NONE", 0);  // errors are told once, by us
   auto impl = std::make_unique<Impl>();
   impl->address = options.address;
   impl->api_key = options.api_key;

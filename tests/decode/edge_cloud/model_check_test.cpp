@@ -44,7 +44,7 @@ Schedule random_schedule(uint64_t seed) {
   s.limits.max_sessions_per_client = 64;
   s.options.mode = kAllModes[rng.next_below(std::size(kAllModes))];
   s.options.draft_len = 1 + static_cast<int>(rng.next_below(5));
-  s.options.reply_timeout = 400 * kMillisecond;
+  s.options.reply_timeout = s.options.open_timeout = 400 * kMillisecond;
   s.options.retry_for = 3600 * kSecond;
   s.options.max_outcomes = 1 + static_cast<int>(rng.next_below(3));
   s.options.catch_up_chunk = 1 + static_cast<int>(rng.next_below(8));
