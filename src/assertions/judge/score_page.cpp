@@ -36,11 +36,11 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 // The answer with line numbers and one place marked.
 std::string marked_text(const std::string& text, const Diagnostic* d) {
-  std::string out = "<pre>";
+  std::string out = "<pre style=\"white-space:pre-wrap\">";
   const std::vector<std::string> lines = lines_of(text);
   for (size_t i = 0; i < lines.size(); ++i) {
     const int number = static_cast<int>(i) + 1;
-    out += fmt::format("<span class=\"m\" style=\"color:var(--muted)\">{:>3}  </span>", number);
+    out += fmt::format("<span style=\"color:var(--muted)\">{:>3}  </span>", number);
     const std::string& line = lines[i];
     if (!d || d->in_module || number < d->line || number > d->end_line) {
       out += report::escape(line) + "\n";
