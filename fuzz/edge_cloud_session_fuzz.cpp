@@ -102,14 +102,17 @@ void fuzz_server(Source in) {
   std::vector<TokenId> known{1, 2, 3};  // what session 1 has committed
   uint64_t session = 0;
   std::string secret;
+  bool connected[3] = {};  // a transport connects a connection once
   for (int step = 0; step < 200 && !in.empty(); ++step) {
     const ConnectionId connection = 1 + in.byte() % 2;
     switch (in.byte() % 10) {
       case 0:
-        server.on_connect(connection, "c");
+        if (!connected[connection]) server.on_connect(connection, "c");
+        connected[connection] = true;
         break;
       case 1:
         server.on_disconnect(connection);
+        connected[connection] = false;
         break;
       case 2: {
         Open m;

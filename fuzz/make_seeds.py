@@ -104,8 +104,23 @@ def other_seeds():
     put("tool_calls", "reasoning", bytes([8 + 1, 1]) + b"<think>\nHm.\n</think>\n\nYes.")
 
 
+def field(number, content):
+    """A protobuf field: bytes are length-delimited, integers varints below 128."""
+    return bytes([number << 3 | 2, len(content)]) + content if isinstance(content, bytes) else bytes([number << 3, content])
+
+
+def edge_cloud_seeds():
+    put("edge_cloud_frame", "ping", field(11, field(1, 7)))
+    put("edge_cloud_frame", "draft", field(3, field(1, 5) + field(2, bytes([1, 2, 3])) + field(3, 9)) + field(15, bytes(9)))
+    put("edge_cloud_frame", "verdict", field(5, field(1, 5) + field(2, 2) + field(3, bytes([4])) + field(4, bytes(8))))
+    put("edge_cloud_frame", "open", field(1, field(1, 1) + field(3, b"model") + field(5, 50) + field(7, field(2, 40) + field(7, b"stop"))))
+    put("edge_cloud_session", "ascending", bytes(range(128)))
+    put("edge_cloud_session", "mixed", bytes(37 * i % 251 for i in range(256)))
+
+
 gguf_seed()
 safetensors_seed()
+edge_cloud_seeds()
 tokenizer_seeds()
 template_seeds()
 systemverilog_seeds()
