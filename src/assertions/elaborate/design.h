@@ -124,6 +124,7 @@ struct Check {
   bool supported = true;
   std::string reason;         ///< not supported: the construct
   Span reason_span;
+  StatusCode reason_code = StatusCode::kUnimplemented;  ///< kInvalidArgument: not valid, as with an unknown name
   Lit bad = kFalse;           ///< fails in this cycle
   Lit fire = kTrue;           ///< the antecedent or guard holds; kTrue: nothing to be vacuous
   bool has_fire = false;

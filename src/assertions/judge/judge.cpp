@@ -199,6 +199,9 @@ void Judge::State::judge_one(const SourceSet& texts, const ParsedAnswer& answer,
   // As a statement about signals alone: what holds there says nothing about the design.
   const Bench::Outcome alone = bench->prove(texts, Bench::Base::kFree, support, one, prove);
   if (alone.failed) return refuse(alone.problem);
+  if (const AssertionResult& r = alone.results[0]; r.verdict == Verdict::kUnsupported && r.reason_code != StatusCode::kUnimplemented) {
+    return refuse({r.span, r.reason, r.reason_code});
+  }
   out.resolves = true;
   const Verdict as_statement = alone.results[0].verdict;
   if (options.relations) out.relation = relate(texts, {&answer.support, &reference.support}, {&assertion.item});

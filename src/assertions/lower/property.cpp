@@ -606,6 +606,7 @@ void Elaborator::lower_assertion(const ast::Assertion& assertion, const std::str
     check.supported = false;
     check.reason = problem.message;
     check.reason_span = problem.span;
+    check.reason_code = problem.code;
   }
   design_.checks.push_back(std::move(check));
 }

@@ -74,6 +74,7 @@ class ModuleProver {
       if (!check.supported) {
         result.verdict = Verdict::kUnsupported;
         result.reason = check.reason;
+        result.reason_code = check.reason_code;
         result.span = check.reason_span;
         result.place = sources_.place(check.reason_span);
       } else if (!blocked.empty()) {

@@ -39,6 +39,7 @@ struct AssertionResult {
   std::string method;       ///< "constant", "bmc", "k-induction", "pdr", "simulation"
   int depth = 0;            ///< proven: k or the PDR frame; refuted: cycles of the witness minus one
   std::string reason;       ///< undetermined, unsupported
+  StatusCode reason_code = StatusCode::kUnimplemented;  ///< unsupported: kInvalidArgument where a name or expression is wrong
   std::optional<Witness> witness;
   Span span;                ///< of the assertion; of the construct when unsupported
   Place place;              ///< the same as file, line and column
