@@ -26,7 +26,7 @@ async function freePort() {
 
 const port = await freePort();
 const origin = `http://127.0.0.1:${port}`;
-const server = spawn(callie, ["serve", model, "--port", String(port)], { stdio: ["ignore", "ignore", "inherit"] });
+const server = spawn(callie, ["serve", model, "--port", String(port), "--threads", "1"], { stdio: ["ignore", "ignore", "inherit"] });
 process.on("exit", () => server.kill());
 for (let tries = 0; ; ++tries) {
   if (await fetch(`${origin}/health`).then((response) => response.ok, () => false)) break;
