@@ -39,7 +39,8 @@ class Journal {
       const Json state = Json::parse(text, nullptr, false);
       const bool sound = state.is_object() && state.contains("key") && state["key"] == key_ && state.contains("pairs") &&
                          state["pairs"].is_number_unsigned() && state.contains("bytes") && state["bytes"].is_number_unsigned();
-      if (sound && state["pairs"].get<int64_t>() <= count && fs::file_size(part_, ignored) >= state["bytes"].get<uint64_t>()) {
+      if (sound && state["pairs"].get<int64_t>() <= count && fs::exists(part_, ignored) &&
+          fs::file_size(part_, ignored) >= state["bytes"].get<uint64_t>()) {
         pairs = state["pairs"].get<int64_t>();
         bytes = state["bytes"].get<uint64_t>();
       }
@@ -71,10 +72,11 @@ class Journal {
 
   Status finish(const std::string& output) {
     out_.close();
+    // The note goes first: without it a run begins anew, whatever lies there.
     std::error_code problem;
+    fs::remove(state_, problem);
     fs::rename(part_, output, problem);
     if (problem) return invalid_argument("{}: cannot write: {}", output, problem.message());
-    fs::remove(state_, problem);
     return ok_status();
   }
 

@@ -59,6 +59,15 @@ TEST(Generate, GoesOnWhereItWasStopped) {
   EXPECT_EQ(report->resumed, 256);
   EXPECT_TRUE(*read_text_file(options.output) == whole);
   EXPECT_FALSE(std::filesystem::exists(options.output + ".part"));
+  EXPECT_FALSE(std::filesystem::exists(options.output + ".part.json"));
+  // A note without its pairs counts for nothing.
+  std::filesystem::remove(options.output);
+  { std::FILE* f = std::fopen((options.output + ".part.json").c_str(), "wb"); std::fputs(state.dump().c_str(), f); std::fclose(f); }
+  const auto again = generate(options, [](int64_t) {});
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->resumed, 0);
+  EXPECT_EQ(*read_text_file(options.output), whole);
+  std::filesystem::remove(options.output);
 }
 
 TEST(Generate, SplitsShareNothing) {
