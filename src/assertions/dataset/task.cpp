@@ -5,6 +5,7 @@
 
 #include "assertions/dataset/csv.h"
 #include "core/atomic_file.h"
+#include "core/json_lines.h"
 
 namespace callie::assertions {
 namespace {
@@ -50,18 +51,10 @@ StatusOr<std::vector<Record>> records_of(const std::string& name, std::string_vi
     CALLIE_RETURN_IF_ERROR(split_array(name, text, out));
     return out;
   }
-  int line = 0;
-  for (size_t begin = 0; begin < text.size();) {
-    size_t end = text.find('\n', begin);
-    if (end == std::string_view::npos) end = text.size();
-    const std::string_view one = text.substr(begin, end - begin);
-    begin = end + 1;
-    ++line;
-    if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    Json json = Json::parse(one, nullptr, false);
-    if (json.is_discarded() || !json.is_object()) return data_loss("{}:{}: not a JSON object", name, line);
+  CALLIE_RETURN_IF_ERROR(for_each_json_line(text, name, [&](Json& json, int line) {
     out.push_back({std::move(json), line});
-  }
+    return ok_status();
+  }));
   return out;
 }
 

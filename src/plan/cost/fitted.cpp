@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "core/atomic_file.h"
-#include "core/json.h"
+#include "core/json_lines.h"
 #include "plan/json_field.h"
 
 namespace callie::plan {
@@ -320,18 +320,9 @@ StatusOr<std::vector<StepSample>> load_step_log(const std::string& path) {
 
 StatusOr<std::vector<StepSample>> parse_step_log(const std::string& text, const std::string& path) {
   std::vector<StepSample> steps;
-  size_t at = 0;
-  for (int line = 1; at < text.size(); ++line) {
-    size_t end = text.find('\n', at);
-    if (end == std::string::npos) end = text.size();
-    const std::string_view row(text.data() + at, end - at);
-    at = end + 1;
-    if (row.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const Json json = Json::parse(row, nullptr, false);
-    const std::string place = fmt::format("{}:{}", path, line);
-    if (json.is_discarded() || !json.is_object()) return data_loss("{}: not a JSON object", place);
-    if (json.contains("block_size")) continue;  // the header
-    const JsonField f(json, place);
+  CALLIE_RETURN_IF_ERROR(for_each_json_line(text, path, [&](const Json& json, int line) -> Status {
+    if (json.contains("block_size")) return ok_status();  // the header
+    const JsonField f(json, fmt::format("{}:{}", path, line));
     StepSample s;
     CALLIE_ASSIGN_OR_RETURN(s.prefill, f["n_prefill"].number(0, 1e9));
     CALLIE_ASSIGN_OR_RETURN(s.prefill_work, f["prefill_work"].number(0, 1e18));
@@ -342,7 +333,8 @@ StatusOr<std::vector<StepSample>> parse_step_log(const std::string& text, const 
     CALLIE_ASSIGN_OR_RETURN(s.host_us, f["host_us"].number_or(0, 0, 1e12));
     CALLIE_ASSIGN_OR_RETURN(s.start_s, f["t_s"].number_or(0, 0, 1e12));
     steps.push_back(s);
-  }
+    return ok_status();
+  }));
   if (steps.empty()) return data_loss("{}: no steps", path);
   return steps;
 }

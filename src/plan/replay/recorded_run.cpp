@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "core/atomic_file.h"
-#include "core/json.h"
+#include "core/json_lines.h"
 #include "plan/replay/replay.h"
 #include "plan/json_field.h"
 
@@ -116,16 +116,8 @@ Status load_meta(const std::string& path, RecordedRun& run) {
 
 Status load_requests(const std::string& path, RecordedRun& run) {
   CALLIE_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
-  size_t at = 0;
-  for (int line = 1; at < text.size(); ++line) {
-    size_t end = text.find('\n', at);
-    if (end == std::string::npos) end = text.size();
-    const std::string_view row(text.data() + at, end - at);
-    at = end + 1;
-    if (row.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const Json json = Json::parse(row, nullptr, false);
+  CALLIE_RETURN_IF_ERROR(for_each_json_line(text, path, [&](const Json& json, int line) -> Status {
     const std::string place = fmt::format("{}:{}", path, line);
-    if (json.is_discarded() || !json.is_object()) return data_loss("{}: not a JSON object", place);
     const JsonField r(json, place);
     RecordedRun::Request out;
     CALLIE_ASSIGN_OR_RETURN(const double prompt, r["input_toks"].number(1, 1e8));
@@ -139,7 +131,8 @@ Status load_requests(const std::string& path, RecordedRun& run) {
     out.prompt = static_cast<int32_t>(prompt);
     out.output = static_cast<int32_t>(output);
     run.requests.push_back(out);
-  }
+    return ok_status();
+  }));
   if (run.requests.empty()) return data_loss("{}: no requests", path);
   std::stable_sort(run.requests.begin(), run.requests.end(),
                    [](const auto& a, const auto& b) { return a.arrival_s < b.arrival_s; });

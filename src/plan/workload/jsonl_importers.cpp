@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/hash.h"
+#include "core/json_lines.h"
 
 namespace callie::plan {
 namespace {
@@ -138,13 +139,7 @@ StatusOr<Trace> import_jsonl(const std::string& text, const std::string& name, c
   Trace trace;
   trace.source = name;
   simdjson::dom::parser parser;
-  size_t at = 0;
-  for (int64_t number = 1; at < text.size(); ++number) {
-    size_t end = text.find('\n', at);
-    if (end == std::string::npos) end = text.size();
-    const std::string_view row_text(text.data() + at, end - at);
-    at = end + 1;
-    if (row_text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+  CALLIE_RETURN_IF_ERROR(for_each_line(text, [&](std::string_view row_text, int number) -> Status {
     const std::string place = fmt::format("{}:{}", name, number);
     simdjson::dom::element element;
     const auto problem = parser.parse(row_text.data(), row_text.size(), true).get(element);
@@ -153,7 +148,8 @@ StatusOr<Trace> import_jsonl(const std::string& text, const std::string& name, c
     Trace::Row row;
     CALLIE_ASSIGN_OR_RETURN(const bool keep, read(Line(element, place), trace, row));
     if (keep) trace.rows.push_back(row);
-  }
+    return ok_status();
+  }));
   if (trace.hashes.empty()) trace.hash_block = 0;
   return trace;
 }
