@@ -5,7 +5,7 @@
 #include <ctime>
 
 #include "core/atomic_file.h"
-#include "core/json.h"
+#include "core/json_lines.h"
 #include "plan/json_field.h"
 #include "plan/sim/simulator.h"
 
@@ -69,31 +69,24 @@ StatusOr<EngineLog> load_engine_log(const std::string& path) {
   EngineLog log;
   log.path = path;
   bool header = false;
-  size_t at = 0;
-  for (int line = 1; at < text.size(); ++line) {
-    size_t end = text.find('\n', at);
-    if (end == std::string::npos) end = text.size();
-    const std::string_view row(text.data() + at, end - at);
-    at = end + 1;
-    if (row.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const Json json = Json::parse(row, nullptr, false);
+  CALLIE_RETURN_IF_ERROR(for_each_json_line(text, path, [&](const Json& json, int line) -> Status {
     const std::string place = fmt::format("{}:{}", path, line);
-    if (json.is_discarded() || !json.is_object()) return data_loss("{}: not a JSON object", place);
     const JsonField f(json, place);
     if (!header) {
       CALLIE_RETURN_IF_ERROR(read_header(f, log));
       header = true;
-      continue;
+      return ok_status();
     }
     CALLIE_ASSIGN_OR_RETURN(EngineLog::Request r, read_request(f));
     if (r.first_s < 0 || r.output < 1) {
       ++log.skipped;
-      continue;
+      return ok_status();
     }
     if (r.first_s < r.arrival_s) return data_loss("{}: first_token_s lies before arrival_s", place);
     if (r.finished_s < r.first_s) return data_loss("{}: finished_s lies before first_token_s", place);
     log.requests.push_back(std::move(r));
-  }
+    return ok_status();
+  }));
   if (log.requests.empty()) return data_loss("{}: no finished requests", path);
   std::stable_sort(log.requests.begin(), log.requests.end(),
                    [](const auto& a, const auto& b) { return a.arrival_s < b.arrival_s; });
@@ -153,17 +146,8 @@ StatusOr<ReplayResult> replay_engine_log(const EngineLog& log, const FittedModel
   result.cost = group.cost->describe();
   result.engine = "Callie " + log.version;
   result.machine = log.model;
-  result.steps = sim.steps_done;
-  result.extrapolated = sim.extrapolated;
-  result.preemptions = sim.clients[0].preemptions;
-  result.blocks = sim.clients[0].blocks;
   if (log.skipped > 0) result.notes.push_back(fmt::format("{} requests without a token are left out", log.skipped));
-  if (sim.rejected > 0) result.notes.push_back(fmt::format("{} requests do not fit and were rejected", sim.rejected));
-  if (sim.extrapolated > 0) {
-    result.notes.push_back(fmt::format("{} steps lay outside the measured range", sim.extrapolated));
-  }
-  result.rows = std::move(sim.requests);
-  result.cpu_ms = static_cast<double>(std::clock() - start) * 1e3 / CLOCKS_PER_SEC;
+  result.take(std::move(sim), start);
   return result;
 }
 

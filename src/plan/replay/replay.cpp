@@ -173,6 +173,19 @@ StatusOr<SimSpec> replay_spec(const RecordedRun& run, const ReplayOptions& optio
   return spec;
 }
 
+void ReplayResult::take(SimResult sim, std::clock_t start) {
+  steps = sim.steps_done;
+  extrapolated = sim.extrapolated;
+  for (const ClientResult& c : sim.clients) {
+    preemptions += c.preemptions;
+    blocks += c.blocks;
+  }
+  if (sim.rejected > 0) notes.push_back(fmt::format("{} requests do not fit and were rejected", sim.rejected));
+  if (sim.extrapolated > 0) notes.push_back(fmt::format("{} steps lay outside the measured range", sim.extrapolated));
+  rows = std::move(sim.requests);
+  cpu_ms = static_cast<double>(std::clock() - start) * 1e3 / CLOCKS_PER_SEC;
+}
+
 StatusOr<ReplayResult> replay(const ReplayOptions& options) {
   const std::clock_t start = std::clock();
   ReplayResult result;
@@ -184,18 +197,7 @@ StatusOr<ReplayResult> replay(const ReplayOptions& options) {
   result.cost = spec.groups[0].cost->describe();
   result.engine = run.engine;
   result.machine = run.instances[0].hardware + " " + run.instances[0].model;
-  result.steps = sim.steps_done;
-  result.extrapolated = sim.extrapolated;
-  for (const ClientResult& c : sim.clients) {
-    result.preemptions += c.preemptions;
-    result.blocks += c.blocks;
-  }
-  if (sim.rejected > 0) result.notes.push_back(fmt::format("{} requests do not fit and were rejected", sim.rejected));
-  if (sim.extrapolated > 0) {
-    result.notes.push_back(fmt::format("{} steps lay outside the measured range", sim.extrapolated));
-  }
-  result.rows = std::move(sim.requests);
-  result.cpu_ms = static_cast<double>(std::clock() - start) * 1e3 / CLOCKS_PER_SEC;
+  result.take(std::move(sim), start);
   return result;
 }
 

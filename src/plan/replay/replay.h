@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,9 @@ struct ReplayResult {
   int32_t blocks = 0;
   double simulated_tokens_per_s = 0, real_tokens_per_s = 0;  ///< output tokens; logs of `callie serve` only
   double cpu_ms = 0;
+
+  /// Takes over what a simulation did, and the processor time since `start`.
+  void take(SimResult sim, std::clock_t start);
 };
 
 /// The specification that replays a recorded run.
