@@ -15,7 +15,7 @@ constexpr int64_t kHugePage = int64_t{2} << 20;
 int64_t KvCache::block_bytes(const kernels::KvLayout& layout, int64_t n_layers) { return layout.page_bytes * n_layers; }
 
 StatusOr<kernels::KvLayout> KvCache::layout(const nn::DecoderSpec& spec, kernels::KvFormat format,
-                                              int block_tokens) {
+                                            int block_tokens) {
   const auto head_dim = static_cast<int>(spec.head_dim);
   return kernels::make_kv_layout(format, format, block_tokens, static_cast<int>(spec.n_kv_heads), head_dim, head_dim);
 }
@@ -38,6 +38,15 @@ StatusOr<KvCache> KvCache::create(const kernels::KvLayout& layout, int64_t n_lay
   madvise(memory, cache.bytes_, MADV_HUGEPAGE);  // deep contexts are read as fast as weights
   cache.storage_.base = static_cast<uint8_t*>(memory);
   return cache;
+}
+
+sched::BlockPoolOptions KvCache::unshared_pool() const {
+  sched::BlockPoolOptions options;
+  options.n_blocks = n_blocks_;
+  options.block_size = storage_.layout.page_tokens;
+  options.prefix_cache = false;
+  options.verify_tokens = false;
+  return options;
 }
 
 KvCache::KvCache(KvCache&& other) noexcept { *this = std::move(other); }

@@ -5,6 +5,7 @@
 #include "core/status.h"
 #include "nn/decoder_spec.h"
 #include "nn/forward_batch.h"
+#include "sched/block_pool.h"
 
 namespace callie {
 
@@ -36,6 +37,9 @@ class KvCache {
   void copy_block(int32_t from, int32_t to);
   /// Moves the keys and values of one slot of a sequence to another, in every layer (the accepted path of a tree).
   void copy_slot(std::span<const int32_t> blocks, int32_t from_slot, int32_t to_slot);
+
+  /// Options of a pool that hands out this storage's blocks without sharing them between sequences.
+  sched::BlockPoolOptions unshared_pool() const;
 
   /// Bytes of one block of a layout over all layers.
   static int64_t block_bytes(const kernels::KvLayout& layout, int64_t n_layers);

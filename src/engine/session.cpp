@@ -7,15 +7,6 @@ namespace {
 
 constexpr int64_t kDefaultContext = 4096;
 
-sched::BlockPoolOptions pool_options(const KvCache& cache) {
-  sched::BlockPoolOptions options;
-  options.n_blocks = cache.n_blocks();
-  options.block_size = cache.storage().layout.page_tokens;
-  options.prefix_cache = false;
-  options.verify_tokens = false;
-  return options;
-}
-
 }  // namespace
 
 StatusOr<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options,
@@ -45,7 +36,7 @@ Session::Session(std::shared_ptr<const Model> model, const SessionOptions& optio
                  ThreadPool& pool)
     : context_(context),
       cache_(std::move(cache)),
-      block_pool_(pool_options(cache_)),
+      block_pool_(cache_.unshared_pool()),
       runner_(std::move(model), std::min(options.max_rows, context), options.precision, pool) {}
 
 StatusOr<std::span<const float>> Session::append(std::span<const int32_t> tokens, Logits logits, const nn::Taps* taps) {

@@ -8,15 +8,6 @@ namespace {
 
 constexpr int64_t kMostMemory = int64_t{1} << 30;  // of keys and values; sequences beyond it go without a draft
 
-sched::BlockPoolOptions pool_options(const KvCache& cache) {
-  sched::BlockPoolOptions options;
-  options.n_blocks = cache.n_blocks();
-  options.block_size = cache.storage().layout.page_tokens;
-  options.prefix_cache = false;
-  options.verify_tokens = false;
-  return options;
-}
-
 }  // namespace
 
 Status check_same_vocabulary(const Model& draft, const Model& target) {
@@ -56,7 +47,7 @@ DraftModel::DraftModel(std::shared_ptr<const Model> draft, int64_t target_vocab_
                        KvCache cache, ThreadPool& pool)
     : options_(options),
       cache_(std::move(cache)),
-      pool_(pool_options(cache_)),
+      pool_(cache_.unshared_pool()),
       runner_(draft, std::max<int64_t>(options.max_rows, 4 * options.max_sequences), nn::Precision::kDefault, pool),
       head_(draft, options.head_rows),
       full_(target_vocab_size, -std::numeric_limits<float>::infinity()) {}
