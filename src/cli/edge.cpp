@@ -12,6 +12,7 @@
 #include "decode/edge_cloud/model_draft.h"
 #include "decode/edge_cloud/model_target.h"
 #include "decode/speculative/draft_model.h"
+#include "serve/api/keys.h"
 #include "serve/edge_cloud/client.h"
 #include "serve/edge_cloud/server.h"
 
@@ -25,8 +26,9 @@ struct EdgeOptions {
   ContextOptions context;
   SamplingFlags sampling;
   serve::EdgeCloudClientOptions connection;
-  std::string prompt, system, api_key_file, mode = "adaptive", draft_len = "auto", offline = "stop";
-  int64_t n = 1024, head_rows = decode::DraftModelOptions().head_rows;
+  PromptOptions input;
+  std::string api_key_file, mode = "adaptive", draft_len = "auto", offline = "stop";
+  int64_t head_rows = decode::DraftModelOptions().head_rows;
   double lambda = 0, retry_s = 60;
   bool raw = false, json = false, ignore_eos = false, explain = false, pad = false;
 };
@@ -52,14 +54,9 @@ StatusOr<edge_cloud::ClientOptions> client_options(const EdgeOptions& options) {
 
 StatusOr<std::string> first_key(const std::string& path) {
   CALLIE_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    std::string line = text.substr(begin, end - begin);
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
-    if (!line.empty() && line[0] != '#') return line;
-    begin = end + 1;
-  }
-  return invalid_argument("--api-key-file: {} holds no key", path);
+  std::vector<std::string> keys = serve::keys_in(text);
+  if (keys.empty()) return invalid_argument("--api-key-file: {} holds no key", path);
+  return std::move(keys.front());
 }
 
 // What the draft says on its own once the server is lost; never part of the answer.
@@ -106,7 +103,7 @@ Json statistics(const edge_cloud::ClientStats& s) {
 
 Status edge(const EdgeOptions& options) {
   install_interrupt_handler();
-  if (options.prompt.empty()) return error(StatusCode::kUsage, "edge: give a PROMPT");
+  if (options.input.prompt.empty()) return error(StatusCode::kUsage, "edge: give a PROMPT");
   CALLIE_ASSIGN_OR_RETURN(const edge_cloud::ClientOptions client_settings, client_options(options));
   serve::EdgeCloudClientOptions connection_options = options.connection;
   connection_options.tls = !options.connection.tls_ca.empty() || !options.connection.tls_cert.empty();
@@ -130,13 +127,13 @@ Status edge(const EdgeOptions& options) {
   CALLIE_RETURN_IF_ERROR(options.sampling.sampling.validate(model->spec().vocab_size));
   const Tokenizer& tokenizer = model->tokenizer();
   CALLIE_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt,
-                          prompt_tokens(tokenizer, options.prompt, options.system, options.raw));
+                          prompt_tokens(tokenizer, options.input.prompt, options.input.system, options.raw));
   CALLIE_ASSIGN_OR_RETURN(const SessionOptions session_options, options.context.session_options());
   CALLIE_ASSIGN_OR_RETURN(auto session, Session::create(model, session_options, pool));
   if (static_cast<int64_t>(prompt.size()) >= session->context()) {
     return resource_exhausted("the prompt has {} tokens and the context only {} (--ctx)", prompt.size(), session->context());
   }
-  const int64_t max_new = std::min<int64_t>(options.n, session->context() - static_cast<int64_t>(prompt.size()));
+  const int64_t max_new = std::min<int64_t>(options.input.n, session->context() - static_cast<int64_t>(prompt.size()));
   edge_cloud::ModelDraft draft(model, std::move(session), options.sampling.sampling, static_cast<int>(prompt.size()),
                                options.head_rows);
 
@@ -152,7 +149,7 @@ Status edge(const EdgeOptions& options) {
   request.ignore_end = options.ignore_eos;
 
   decode::GenerateOptions generate_options;
-  generate_options.max_new = options.n;
+  generate_options.max_new = options.input.n;
   generate_options.stops = options.sampling.stops;
   generate_options.ignore_eos = options.ignore_eos;
   const decode::OnText print = [&](std::string_view text) {
@@ -227,11 +224,8 @@ void add_edge(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand("edge", "generate with a small model here and a large one on a `callie cloud`");
   auto options = std::make_shared<EdgeOptions>();
   options->model.add_to(*verb);
-  auto* positional = verb->add_option("PROMPT", options->prompt, "what to answer");
-  verb->add_option("-p,--prompt", options->prompt, "the same as PROMPT")->excludes(positional);
+  options->input.add_to(*verb);
   verb->add_option("--cloud", options->connection.address, "HOST:PORT of `callie cloud`")->required();
-  verb->add_option("-n", options->n, "tokens to generate at most")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("--system", options->system, "system prompt");
   options->sampling.add_to(*verb);
   options->context.add_to(*verb);
   std::vector<std::string> modes;

@@ -5,6 +5,13 @@
 
 namespace callie::cli {
 
+void PromptOptions::add_to(CLI::App& verb) {
+  auto* positional = verb.add_option("PROMPT", prompt, "what to answer");
+  verb.add_option("-p,--prompt", prompt, "the same as PROMPT")->excludes(positional);
+  verb.add_option("-n", n, "tokens to generate at most")->check(CLI::PositiveNumber)->capture_default_str();
+  verb.add_option("--system", system, "system prompt");
+}
+
 StatusOr<std::vector<int32_t>> prompt_tokens(const Tokenizer& tokenizer, const std::string& prompt,
                                              const std::string& system, bool raw) {
   auto chat = raw ? StatusOr<ChatTemplate>(not_found("raw")) : ChatTemplate::from_tokenizer(tokenizer);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -8,6 +9,14 @@
 #include "tokenizer/tokenizer.h"
 
 namespace callie::cli {
+
+/// What verbs that answer one prompt are asked: run, edge.
+struct PromptOptions {
+  std::string prompt, system;
+  int64_t n = 1024;
+
+  void add_to(CLI::App& verb);
+};
 
 /// A prompt's tokens: through the model's chat template (`system` may be empty), or as it is when `raw` or when the
 /// model has none. Errors: those of the template and the tokenizer.

@@ -22,8 +22,8 @@ struct RunOptions {
   ContextOptions context;
   SamplingFlags sampling;
   DraftOptions draft;
-  std::string prompt, system, json_schema_file, grammar_file;
-  int64_t n = 1024;
+  PromptOptions input;
+  std::string json_schema_file, grammar_file;
   bool raw = false, json = false, ignore_eos = false;
 };
 
@@ -76,7 +76,7 @@ void print_json(const decode::Generation& result, const Model& model, const deco
 }
 
 Status run(const RunOptions& options) {
-  if (options.prompt.empty() && (options.json || options.raw)) {
+  if (options.input.prompt.empty() && (options.json || options.raw)) {
     return error(StatusCode::kUsage, "run: --json and --raw need a prompt");
   }
   install_interrupt_handler();
@@ -91,15 +91,15 @@ Status run(const RunOptions& options) {
   draft_options.kv_format = session_options.kv_format;
   CALLIE_ASSIGN_OR_RETURN(const auto speculator, options.draft.load(options.model, *model, draft_options, context));
   decode::GenerateOptions generate_options;
-  generate_options.max_new = options.n;
+  generate_options.max_new = options.input.n;
   generate_options.stops = options.sampling.stops;
   generate_options.ignore_eos = options.ignore_eos;
-  if (options.prompt.empty()) {
-    return chat_loop(*session, speculator.get(), options.sampling.sampling, generate_options, options.system);
+  if (options.input.prompt.empty()) {
+    return chat_loop(*session, speculator.get(), options.sampling.sampling, generate_options, options.input.system);
   }
 
   CALLIE_ASSIGN_OR_RETURN(auto mask, make_mask(options, model->tokenizer()));
-  CALLIE_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, prompt_tokens(model->tokenizer(), options.prompt, options.system, options.raw));
+  CALLIE_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, prompt_tokens(model->tokenizer(), options.input.prompt, options.input.system, options.raw));
   Sampler sampler(options.sampling.sampling, std::move(mask));
   decode::LogitsHash hash;
   const auto strategy = decode::make_strategy(*session, sampler, options.json ? &hash : nullptr, speculator.get());
@@ -132,10 +132,7 @@ void add_run(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand("run", "generate text, or chat when there is no prompt");
   auto options = std::make_shared<RunOptions>();
   options->model.add_to(*verb);
-  auto* positional = verb->add_option("PROMPT", options->prompt, "what to answer");
-  verb->add_option("-p,--prompt", options->prompt, "the same as PROMPT")->excludes(positional);
-  verb->add_option("-n", options->n, "tokens to generate at most")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("--system", options->system, "system prompt");
+  options->input.add_to(*verb);
   options->sampling.add_to(*verb);
   options->context.add_to(*verb);
   options->draft.add_to(*verb);

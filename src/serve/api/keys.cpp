@@ -3,7 +3,9 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <fstream>
+#include <sstream>
 
 namespace callie::serve {
 namespace {
@@ -16,14 +18,25 @@ std::array<uint8_t, 32> digest_of(std::string_view key) {
 
 }  // namespace
 
+std::vector<std::string> keys_in(std::string_view text) {
+  std::vector<std::string> keys;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    std::string_view line = text.substr(begin, end - begin);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+    if (!line.empty() && line[0] != '#') keys.emplace_back(line);
+    begin = end + 1;
+  }
+  return keys;
+}
+
 StatusOr<ApiKeys> ApiKeys::read(const std::string& path) {
   std::ifstream file(path);
   if (!file) return not_found("api-key-file: {} cannot be read", path);
+  std::stringstream text;
+  text << file.rdbuf();
   ApiKeys keys;
-  for (std::string line; std::getline(file, line);) {
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
-    if (!line.empty() && line[0] != '#') keys.add(line);
-  }
+  for (const std::string& key : keys_in(text.str())) keys.add(key);
   if (keys.empty()) return invalid_argument("api-key-file: {} holds no key", path);
   return keys;
 }

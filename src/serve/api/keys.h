@@ -10,10 +10,13 @@
 
 namespace callie::serve {
 
+/// One key a line; blank lines and those beginning with '#' are skipped, blanks at the end of a line too.
+std::vector<std::string> keys_in(std::string_view text);
+
 /// The keys that clients may show. Kept as SHA-256 digests, compared in constant time.
 class ApiKeys {
  public:
-  /// One key a line; blank lines and those beginning with '#' are skipped. kNotFound; kInvalidArgument (no key in it).
+  /// Those of a file (keys_in). Errors: kNotFound; kInvalidArgument (no key in it).
   static StatusOr<ApiKeys> read(const std::string& path);
 
   void add(std::string_view key);
