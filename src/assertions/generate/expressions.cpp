@@ -78,6 +78,31 @@ void collect_names(const Expr& expr, std::set<std::string>& names) {
   for (const Expr& arg : expr.args) collect_names(arg, names);
 }
 
+Expr integer(int n) {
+  Expr out;
+  out.number = ast::make_number(32, static_cast<uint64_t>(n), 'd');
+  out.number->is_signed = true;
+  out.number->sized = false;
+  return out;
+}
+
+ast::Item register_process(const ast::EventControl& event, const std::string& name, const Expr& value) {
+  ast::Stmt assign;
+  assign.kind = ast::StmtKind::kAssign;
+  assign.nonblocking = true;
+  assign.target = ast::make_name(name);
+  assign.expr = value;
+  ast::Stmt timed;
+  timed.kind = ast::StmtKind::kTimed;
+  timed.event = event;
+  timed.body.push_back(std::move(assign));
+  ast::Item process;
+  process.kind = ast::ItemKind::kAlways;
+  process.always = ast::AlwaysKind::kFf;
+  process.body.push_back(std::move(timed));
+  return process;
+}
+
 int width_of(const Expr& e, const std::map<std::string, int>& widths) {
   const auto at = [&](size_t i) { return width_of(e.args[i], widths); };
   const auto constant = [](const Expr& x) { return x.kind == ExprKind::kNumber ? static_cast<int>(x.number->value[0]) : -1; };

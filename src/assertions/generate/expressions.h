@@ -7,7 +7,7 @@
 
 #include "assertions/syntax/ast.h"
 
-/// Small operations on expression trees that the generator, the mutators and the lowering to text share.
+/// Small operations on syntax trees that the generator, the mutators and the lowering to text share.
 namespace callie::assertions {
 
 /// The logical opposite, in the form a person would write: == becomes !=, !x becomes x.
@@ -21,6 +21,11 @@ ast::Expr substitute(const ast::Expr& expr, const std::map<std::string, ast::Exp
 /// Every name that the expression reads.
 void collect_names(const ast::Expr& expr, std::set<std::string>& names);
 bool is_true_constant(const ast::Expr& expr);
+
+/// A plain decimal number, as in an index.
+ast::Expr integer(int n);
+/// always_ff @(event) name <= value;
+ast::Item register_process(const ast::EventControl& event, const std::string& name, const ast::Expr& value);
 
 /// The self-determined width of an expression of the kinds that the generator writes; 0 for others.
 int width_of(const ast::Expr& expr, const std::map<std::string, int>& widths);

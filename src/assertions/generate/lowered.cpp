@@ -97,21 +97,8 @@ class Lowerer {
     decl.names.emplace_back();
     decl.names[0].name = name;
     if (starts_false) decl.names[0].init = ast::make_number_expr(1, 0, 'b');
-    Stmt assign;
-    assign.kind = StmtKind::kAssign;
-    assign.nonblocking = true;
-    assign.target = ast::make_name(name);
-    assign.expr = value;
-    Stmt timed;
-    timed.kind = StmtKind::kTimed;
-    timed.event = snippet_.event();
-    timed.body.push_back(std::move(assign));
-    Item process;
-    process.kind = ItemKind::kAlways;
-    process.always = ast::AlwaysKind::kFf;
-    process.body.push_back(std::move(timed));
     items_.push_back(std::move(decl));
-    items_.push_back(std::move(process));
+    items_.push_back(register_process(snippet_.event(), name, value));
     return ast::make_name(name);
   }
 

@@ -35,14 +35,6 @@ Prop binary(PropKind kind, Prop a, Prop b) {
   return out;
 }
 
-Expr integer(int n) {
-  Expr out;
-  out.number = ast::make_number(32, static_cast<uint64_t>(n), 'd');
-  out.number->is_signed = true;
-  out.number->sized = false;
-  return out;
-}
-
 Expr past(Expr e, int cycles = 1) {
   std::vector<Expr> args;
   args.push_back(std::move(e));
@@ -316,20 +308,7 @@ class Deriver {
       low.kind = ast::ExprKind::kRange;
       low.args = {ast::make_name(name), integer(width - 2), integer(0)};
       shifted.args = {low, ast::make_number_expr(1, 1, 'b')};
-      Stmt assign;
-      assign.kind = StmtKind::kAssign;
-      assign.nonblocking = true;
-      assign.target = ast::make_name(name);
-      assign.expr = shifted;
-      Stmt timed;
-      timed.kind = StmtKind::kTimed;
-      timed.event = snippet_.event();
-      timed.body.push_back(std::move(assign));
-      Item process;
-      process.kind = ItemKind::kAlways;
-      process.always = ast::AlwaysKind::kFf;
-      process.body.push_back(std::move(timed));
-      out_.helpers = {decl, process};
+      out_.helpers = {decl, register_process(snippet_.event(), name, shifted)};
     }
     Expr out;
     out.kind = ast::ExprKind::kIndex;

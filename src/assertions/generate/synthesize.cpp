@@ -18,14 +18,6 @@ namespace {
 
 uint64_t mask_of(int width) { return width >= 64 ? ~uint64_t{0} : (uint64_t{1} << width) - 1; }
 
-Expr integer(int value) {
-  Expr out;
-  out.number = ast::make_number(32, static_cast<uint64_t>(value), 'd');
-  out.number->is_signed = true;
-  out.number->sized = false;
-  return out;
-}
-
 Expr part(Expr base, int high, int low) {
   Expr out;
   out.kind = high == low ? ast::ExprKind::kIndex : ast::ExprKind::kRange;
