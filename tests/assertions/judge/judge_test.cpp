@@ -33,18 +33,6 @@ AnswerJudgement judge(const std::string& module, const std::string& answer, cons
   return Judge(task, {}).judge(answer);
 }
 
-std::vector<std::string> codes(const AnswerJudgement& answer, bool errors_only = true) {
-  std::vector<std::string> out;
-  const auto add = [&](const Diagnostic& d) {
-    if (d.is_error || !errors_only) out.push_back(d.code);
-  };
-  for (const Diagnostic& d : answer.diagnostics) add(d);
-  for (const AssertionJudgement& a : answer.assertions) {
-    for (const Diagnostic& d : a.diagnostics) add(d);
-  }
-  return out;
-}
-
 const Diagnostic* find(const AnswerJudgement& answer, std::string_view code) {
   for (const Diagnostic& d : answer.diagnostics) {
     if (d.code == code) return &d;
