@@ -244,11 +244,7 @@ void Speculator::run_model(std::vector<Lane*> lanes, int64_t rows) {
 
 void Speculator::propose(std::span<Request> requests, int64_t other_rows) {
   const Clock::time_point start = Clock::now();
-  for (Request& request : requests) {
-    Lane& lane = lanes_[request.sequence];
-    lane.request = &request;
-    learn(lane, request.tokens);
-  }
+  for (const Request& request : requests) learn(lanes_[request.sequence], request.tokens);
   close_round();
   int64_t rows = other_rows + static_cast<int64_t>(requests.size());
   const auto n = static_cast<int64_t>(requests.size());
