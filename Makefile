@@ -14,9 +14,10 @@ test: build test-packages
 test-full: build
 	build/$(PRESET)/callie pull qwen2.5-coder-0.5b
 	build/$(PRESET)/callie pull qwen2.5-coder-1.5b
-	CALLIE_FULL=1 ctest --test-dir build/$(PRESET) --output-on-failure
-	$(MAKE) test PRESET=asan
+	CALLIE_FULL=1 ctest --test-dir build/$(PRESET) --output-on-failure -LE fuzz
 	$(MAKE) test PRESET=tsan
+	$(MAKE) test PRESET=asan
+	CALLIE_FULL=1 ctest --test-dir build/asan --output-on-failure -L fuzz -j $(JOBS)
 
 build: packages
 	cmake --preset $(PRESET) >/dev/null

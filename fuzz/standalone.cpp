@@ -1,5 +1,5 @@
 // Runs a fuzzer without libFuzzer, so that `make test` exercises it with any compiler: every file of the seed folder as it
-// is, then RUNS mutations of them, the same in every run.
+// is, then RUNS mutations of them (with CALLIE_FULL=1 fifty times as many), the same in every run.
 //   fuzz_NAME SEED_FOLDER RUNS
 #include <algorithm>
 #include <cstdint>
@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   std::mt19937_64 random(1);
-  const long runs = std::strtol(argv[2], nullptr, 10);
+  const long runs = std::strtol(argv[2], nullptr, 10) * (std::getenv("CALLIE_FULL") ? 50 : 1);
   for (long i = 0; i < runs; ++i) run(mutated(seeds, random));
   std::printf("%zu seeds and %ld mutations\n", seeds.size(), runs);
   return 0;
