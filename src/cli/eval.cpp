@@ -22,23 +22,26 @@ struct TextOptions {
   bool json = false;
 };
 
+/// The file's tokens, BOS first where the model wants one; at most max_tokens of them.
+StatusOr<std::vector<int32_t>> tokens_of(const TextOptions& options, const Tokenizer& tokenizer) {
+  CALLIE_ASSIGN_OR_RETURN(const std::string text, read_text_file(options.file));
+  auto tokens = tokenizer.encode(text, {.add_special = true, .lossy = true});
+  if (!tokens.ok()) return tokens.status().with_context(options.file);
+  if (options.max_tokens > 0 && static_cast<int64_t>(tokens->size()) > options.max_tokens) tokens->resize(options.max_tokens);
+  return tokens;
+}
+
 Status eval_ppl(TextOptions options) {
   install_interrupt_handler();
   if (options.context.ctx == 0) options.context.ctx = 512;
-  CALLIE_ASSIGN_OR_RETURN(const std::string text, read_text_file(options.file));
   ThreadPool pool(options.model.thread_count());
   Context context{&pool};
   CALLIE_ASSIGN_OR_RETURN(const auto model, load_model(options.model, context));
   CALLIE_ASSIGN_OR_RETURN(const SessionOptions session_options, options.context.session_options());
   CALLIE_ASSIGN_OR_RETURN(const auto session, Session::create(model, session_options, pool));
-  const auto tokens = model->tokenizer().encode(text, {.add_special = true, .lossy = true});
-  if (!tokens.ok()) return tokens.status().with_context(options.file);
-
-  eval::PerplexityOptions ppl_options;
-  ppl_options.context = options.context.ctx;
-  ppl_options.max_tokens = options.max_tokens;
-  Progress progress("ppl", static_cast<int64_t>(tokens->size()) / ppl_options.context, "windows");
-  auto result = eval::perplexity(*session, *tokens, ppl_options, [&](int64_t done, int64_t) { progress.update(done); });
+  CALLIE_ASSIGN_OR_RETURN(const auto tokens, tokens_of(options, model->tokenizer()));
+  Progress progress("ppl", static_cast<int64_t>(tokens.size()) / options.context.ctx, "windows");
+  const auto result = eval::perplexity(*session, tokens, options.context.ctx, [&](int64_t done) { progress.update(done); });
   if (!result.ok()) return result.status().with_context(options.file);
   progress.finish();
   if (options.json) {
@@ -47,12 +50,12 @@ Status eval_ppl(TextOptions options) {
                       {"stderr", result->stderr_},
                       {"tokens", result->tokens},
                       {"windows", result->windows},
-                      {"ctx", ppl_options.context}}
+                      {"ctx", options.context.ctx}}
                      .dump()
               << "\n";
   } else {
     std::printf("perplexity %.4f ± %.4f over %ld tokens (context %ld)\n", result->ppl, result->stderr_,
-                static_cast<long>(result->tokens), static_cast<long>(ppl_options.context));
+                static_cast<long>(result->tokens), static_cast<long>(options.context.ctx));
   }
   return ok_status();
 }
@@ -61,7 +64,6 @@ Status eval_kl(TextOptions options) {
   install_interrupt_handler();
   if (options.context.ctx == 0) options.context.ctx = 512;
   if (options.max_tokens == 0) options.max_tokens = 4096;
-  CALLIE_ASSIGN_OR_RETURN(const std::string text, read_text_file(options.file));
   ThreadPool pool(options.model.thread_count());
   Context context{&pool};
   CALLIE_ASSIGN_OR_RETURN(const auto model, load_model(options.model, context));
@@ -71,11 +73,9 @@ Status eval_kl(TextOptions options) {
   reference_options.kv_format = kernels::KvFormat::kF32;
   CALLIE_ASSIGN_OR_RETURN(const auto measured, Session::create(model, measured_options, pool));
   CALLIE_ASSIGN_OR_RETURN(const auto reference, Session::create(model, reference_options, pool));
-  auto tokens = model->tokenizer().encode(text, {.add_special = true, .lossy = true});
-  if (!tokens.ok()) return tokens.status().with_context(options.file);
-  if (static_cast<int64_t>(tokens->size()) > options.max_tokens) tokens->resize(options.max_tokens);
-  Progress progress("kl", static_cast<int64_t>(tokens->size()), "tokens");
-  const auto result = eval::divergence(*reference, *measured, *tokens, options.context.ctx,
+  CALLIE_ASSIGN_OR_RETURN(const auto tokens, tokens_of(options, model->tokenizer()));
+  Progress progress("kl", static_cast<int64_t>(tokens.size()), "tokens");
+  const auto result = eval::divergence(*reference, *measured, tokens, options.context.ctx,
                                        [&](int64_t done) { progress.update(done); });
   if (!result.ok()) return result.status().with_context(options.file);
   progress.finish();

@@ -22,13 +22,9 @@ double log_probability(std::span<const float> logits, int32_t token) {
   return logits[token] - highest - std::log(sums[0] + sums[1] + sums[2] + sums[3]);
 }
 
-StatusOr<Perplexity> perplexity(Session& session, std::span<const int32_t> tokens, const PerplexityOptions& options,
-                                const std::function<void(int64_t, int64_t)>& on_window) {
-  const int64_t context = options.context;
+StatusOr<Perplexity> perplexity(Session& session, std::span<const int32_t> tokens, int64_t context,
+                                const std::function<void(int64_t)>& on_window) {
   if (context < 4) return invalid_argument("--ctx: windows of {} tokens are too short", context);
-  if (options.max_tokens > 0 && options.max_tokens < static_cast<int64_t>(tokens.size())) {
-    tokens = tokens.first(options.max_tokens);
-  }
   const int64_t n_windows = static_cast<int64_t>(tokens.size()) / context;
   if (static_cast<int64_t>(tokens.size()) < 2 * context) {
     return invalid_argument("the text has {} tokens, at least {} (two windows) are needed", tokens.size(), 2 * context);
@@ -57,7 +53,7 @@ StatusOr<Perplexity> perplexity(Session& session, std::span<const int32_t> token
       }
     }
     ++result.windows;
-    if (on_window) on_window(w + 1, n_windows);
+    if (on_window) on_window(w + 1);
     if (interrupted()) return Status(StatusCode::kCancelled, "");
   }
   const double count = static_cast<double>(result.tokens);

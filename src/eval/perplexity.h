@@ -9,11 +9,6 @@
 
 namespace callie::eval {
 
-struct PerplexityOptions {
-  int64_t context = 512;    ///< window length
-  int64_t max_tokens = 0;   ///< tokens of the text used at most; 0 = all
-};
-
 struct Perplexity {
   double ppl = 0;
   double nll = 0;       ///< mean negative log-likelihood of a scored token, natural log
@@ -22,11 +17,11 @@ struct Perplexity {
   int64_t windows = 0;
 };
 
-/// Perplexity in llama.cpp's convention: the text is cut into windows that do not overlap; the second half of each
-/// window is scored; where the vocabulary adds a BOS, it replaces the first token of every window.
+/// Perplexity in llama.cpp's convention: the text is cut into windows of `context` tokens that do not overlap; the second
+/// half of each window is scored; where the vocabulary adds a BOS, it replaces the first token of every window.
 /// Errors: kInvalidArgument when the text is shorter than two windows; kCancelled on Ctrl-C.
-StatusOr<Perplexity> perplexity(Session& session, std::span<const int32_t> tokens, const PerplexityOptions& options,
-                                const std::function<void(int64_t done, int64_t total)>& on_window = {});
+StatusOr<Perplexity> perplexity(Session& session, std::span<const int32_t> tokens, int64_t context,
+                                const std::function<void(int64_t windows)>& on_window = {});
 
 /// log p(token) under softmax(logits), in f64.
 double log_probability(std::span<const float> logits, int32_t token);
