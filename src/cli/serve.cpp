@@ -2,7 +2,6 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <mutex>
 #include <thread>
 
 #include "cli/draft_options.h"
@@ -118,22 +117,9 @@ Status serve(ServeOptions& options) {
   serve::Metrics metrics;
   serve::ModelHub hub(std::move(entries), options.hub);
   // The first model is there before the first request; a broken file is told at once.
-  Status first;
-  {
-    std::mutex mutex;
-    std::condition_variable done;
-    bool ready = false;
-    hub.use("", [&](StatusOr<std::shared_ptr<serve::Backend>> backend) {
-      std::lock_guard lock(mutex);
-      first = backend.status();
-      ready = true;
-      done.notify_all();
-    });
-    std::unique_lock lock(mutex);
-    done.wait(lock, [&] { return ready; });
-  }
-  CALLIE_RETURN_IF_ERROR(first);
-  options.api.defaults = options.sampling.sampling;
+  CALLIE_RETURN_IF_ERROR(hub.load_first());
+  options.api.defaults.sampling = options.sampling.sampling;
+  options.api.defaults.stop = options.sampling.stops;
   options.api.page = !options.no_page;
   serve::HttpServer* listening = nullptr;
   serve::Api api(options.api, std::move(keys), &hub, &metrics, store.get(),
@@ -150,6 +136,7 @@ Status serve(ServeOptions& options) {
   api.stop_accepting();
   if (!server->drain(options.drain_s)) spdlog::warn("answers were cut off after {} s", options.drain_s);
   server->stop();
+  hub.stop();  // before the server's connections are gone for good
   return ok_status();
 }
 
@@ -200,6 +187,7 @@ void add_serve(CLI::App& app, Action& action) {
   verb->callback([options, verb, &action] {
     action = [options, verb]() -> Status {
       if (!options->config.empty()) CALLIE_RETURN_IF_ERROR(apply_yaml_config(options->config, *verb));
+      options->api.defaults.fixed_seed = verb->get_option("--seed")->count() > 0;
       return serve(*options);
     };
   });

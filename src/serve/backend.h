@@ -108,6 +108,9 @@ class Backend {
   /// Blocks while it computes.
   virtual StatusOr<std::vector<Embedding>> embed(const std::vector<std::vector<int32_t>>& inputs) = 0;
 
+  /// Ends every open answer as cancelled and refuses new ones. After it returns no sink is called any more.
+  virtual void stop() = 0;
+
   virtual BackendStats stats() const = 0;
   /// The last steps as JSON lines (the fields of the step log), oldest first.
   virtual std::string debug_steps() const = 0;

@@ -40,6 +40,8 @@ class EncoderBackend : public Backend {
     return out;
   }
 
+  void stop() override {}
+
   BackendStats stats() const override {
     std::lock_guard lock(mutex_);
     return stats_;

@@ -67,10 +67,22 @@ void EngineLog::step(const StepRecord& r) {
       "\"blocks_free\":{},\"preempted\":{},\"drafted\":{},\"accepted\":{},\"step_us\":{:.1f},\"host_us\":{:.1f}}}\n",
       r.t_s, r.n_prefill, r.prefill_work, r.n_decode, r.ctx_decode, r.blocks_used, r.blocks_free, r.preempted, r.drafted,
       r.accepted, r.step_us, r.host_us);
-  if (steps_.is_open()) steps_ << line;  // flushed when it fills up or the model is unloaded
+  if (steps_.is_open()) steps_ << line;
+  flush_once_a_second(r.t_s);
   std::lock_guard lock(mutex_);
   recent_.push_back(std::move(line));
   if (recent_.size() > kRecentSteps) recent_.pop_front();
+}
+
+void EngineLog::flush() {
+  if (requests_.is_open()) requests_.flush();
+  if (steps_.is_open()) steps_.flush();
+}
+
+void EngineLog::flush_once_a_second(double now_s) {
+  if (now_s - flushed_s_ < 1) return;
+  flushed_s_ = now_s;
+  flush();
 }
 
 std::string EngineLog::recent_steps() const {

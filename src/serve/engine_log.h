@@ -20,12 +20,18 @@ class EngineLog {
   };
   /// Empty paths = no file. Errors: kInvalidArgument names the file.
   Status open(const std::string& request_path, const std::string& step_path, const Header& header);
+  /// Reaches the file at once.
   void request(const sched::Sequence& sequence, int block_size);
+  /// Reaches the file with the first step that comes a second later, or by flush().
   void step(const StepRecord& record);
+  void flush();
   std::string recent_steps() const;
 
  private:
+  void flush_once_a_second(double now_s);
+
   std::ofstream requests_, steps_;
+  double flushed_s_ = 0;
   std::string header_;
   mutable std::mutex mutex_;
   std::deque<std::string> recent_;  // guarded by mutex_

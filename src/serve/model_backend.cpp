@@ -51,14 +51,7 @@ class ModelBackend : public Backend, private ExecutorListener {
     if (chat.ok()) template_ = std::make_unique<ChatTemplate>(std::move(*chat));
     stats_.blocks = executor_->blocks().n_blocks();
   }
-  ~ModelBackend() override {
-    {
-      std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_all();
-    if (thread_.joinable()) thread_.join();
-  }
+  ~ModelBackend() override { stop(); }
 
   Status start(const ModelBackendOptions& options, int threads) {
     const auto& sched = executor_->options().sched;
@@ -102,6 +95,15 @@ class ModelBackend : public Backend, private ExecutorListener {
 
   StatusOr<std::vector<Embedding>> embed(const std::vector<std::vector<int32_t>>&) override {
     return error(StatusCode::kUnimplemented, "{} gives no embeddings", info_.id);
+  }
+
+  void stop() override {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) thread_.join();
   }
 
   BackendStats stats() const override {
@@ -156,6 +158,7 @@ class ModelBackend : public Backend, private ExecutorListener {
       for (const auto& [sink, end] : ends_) sink->on_end(end);
       deltas_.clear();
       ends_.clear();
+      if (executor_->idle() && streams_.empty()) log_.flush();
     }
   }
 

@@ -11,9 +11,10 @@ double now_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-bool busy(const Backend& backend) {
-  const BackendStats stats = backend.stats();
-  return stats.running + stats.waiting > 0;
+// Somebody holds it beside the hub, or it answers. New holders come through the hub only, under its lock.
+bool busy(const std::shared_ptr<Backend>& backend) {
+  const BackendStats stats = backend->stats();
+  return backend.use_count() > 1 || stats.running + stats.waiting > 0;
 }
 
 }  // namespace
@@ -26,13 +27,26 @@ ModelHub::ModelHub(std::vector<Entry> entries, const HubOptions& options) : opti
   thread_ = std::thread([this] { run(); });
 }
 
-ModelHub::~ModelHub() {
+ModelHub::~ModelHub() { stop(); }
+
+void ModelHub::stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
+  for (const auto& slot : slots_) {
+    if (slot->backend) slot->backend->stop();
+  }
+}
+
+Status ModelHub::load_first() {
+  std::unique_lock lock(mutex_);
+  Slot& slot = *slots_.front();
+  if (slot.backend) return ok_status();
+  slot.loading = true;
+  return load(slot, lock);
 }
 
 void ModelHub::use(const std::string& name, Ready ready) {
@@ -72,7 +86,7 @@ void ModelHub::make_room(const Slot& wanted, std::vector<std::shared_ptr<Backend
     for (const auto& slot : slots_) {
       if (!slot->backend) continue;
       bytes += slot->entry.bytes;
-      if (!busy(*slot->backend) && (!oldest || slot->last_use_s < oldest->last_use_s)) oldest = slot.get();
+      if (!busy(slot->backend) && (!oldest || slot->last_use_s < oldest->last_use_s)) oldest = slot.get();
     }
     if (bytes <= options_.memory_budget || !oldest) return;
     spdlog::info("unloading {} to make room", oldest->entry.id);
@@ -80,21 +94,22 @@ void ModelHub::make_room(const Slot& wanted, std::vector<std::shared_ptr<Backend
   }
 }
 
-void ModelHub::load(Slot& slot, std::unique_lock<std::mutex>& lock) {
+Status ModelHub::load(Slot& slot, std::unique_lock<std::mutex>& lock) {
   std::vector<std::shared_ptr<Backend>> dropped;
   make_room(slot, &dropped);
   lock.unlock();
   dropped.clear();  // joins their threads
   auto loaded = slot.entry.load();
-  if (!loaded.ok()) spdlog::error("{}: {}", slot.entry.id, loaded.status().message());
   lock.lock();
   slot.loading = false;
   if (loaded.ok()) slot.backend = *loaded;
   std::vector<Ready> waiting;
   waiting.swap(slot.waiting);
   lock.unlock();
+  const Status status = loaded.status();
   for (Ready& ready : waiting) ready(loaded);
   lock.lock();
+  return status;
 }
 
 void ModelHub::run() {
@@ -103,7 +118,8 @@ void ModelHub::run() {
     if (!to_load_.empty()) {
       Slot* slot = to_load_.front();
       to_load_.pop_front();
-      load(*slot, lock);
+      const Status loaded = load(*slot, lock);
+      if (!loaded.ok()) spdlog::error("{}: {}", slot->entry.id, loaded.message());
       continue;
     }
     if (options_.idle_unload_s <= 0) {
@@ -113,7 +129,7 @@ void ModelHub::run() {
     changed_.wait_for(lock, std::chrono::seconds(1));
     std::vector<std::shared_ptr<Backend>> dropped;
     for (const auto& slot : slots_) {
-      if (!slot->backend || now_s() - slot->last_use_s < options_.idle_unload_s || busy(*slot->backend)) continue;
+      if (!slot->backend || now_s() - slot->last_use_s < options_.idle_unload_s || busy(slot->backend)) continue;
       spdlog::info("unloading {} after {} s without use", slot->entry.id, options_.idle_unload_s);
       dropped.push_back(std::move(slot->backend));
     }

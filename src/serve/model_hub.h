@@ -34,6 +34,10 @@ class ModelHub {
   /// Calls `ready` with the model: at once when it is loaded, else later on the hub's thread. An empty name is the first
   /// model. Errors: kNotFound for an unknown name; those of loading.
   void use(const std::string& name, Ready ready);
+  /// Loads the first model, if it is not there yet, before anyone asks for it. Errors: those of loading.
+  Status load_first();
+  /// Stops loading and ends all answers; afterwards no sink is called and use() is not allowed.
+  void stop();
 
   struct Listing {
     std::string id;
@@ -51,7 +55,7 @@ class ModelHub {
     std::vector<Ready> waiting;
   };
   void run();
-  void load(Slot& slot, std::unique_lock<std::mutex>& lock);
+  Status load(Slot& slot, std::unique_lock<std::mutex>& lock);
   void make_room(const Slot& wanted, std::vector<std::shared_ptr<Backend>>* dropped);
 
   const HubOptions options_;

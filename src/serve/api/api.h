@@ -14,7 +14,7 @@ namespace callie::serve {
 
 struct ApiOptions {
   ApiLimits limits;
-  SamplingOptions defaults;
+  ApiDefaults defaults;
   std::string cors_origin;  ///< "" = off, "*" or one origin
   bool page = true;         ///< GET / shows the chat page
 };

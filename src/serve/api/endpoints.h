@@ -16,7 +16,7 @@ class ResponseStore;
 /// What every endpoint works with.
 struct ApiContext {
   ApiLimits limits;
-  SamplingOptions defaults;  ///< the server's sampling flags
+  ApiDefaults defaults;
   Metrics* metrics = nullptr;
   ResponseStore* store = nullptr;
 };

@@ -16,6 +16,7 @@ void read_stop(Fields& fields, const ApiLimits& limits, Parameters* out) {
   const Json& stop = fields.any("stop");
   if (stop.is_null()) return;
   const Json list = stop.is_array() ? stop : Json::array({stop});
+  out->stop.clear();
   if (list.size() > static_cast<size_t>(limits.max_stops)) {
     return fields.fail("stop", fmt::format("at most {} strings", limits.max_stops));
   }
@@ -45,9 +46,10 @@ void read_logit_bias(Fields& fields, SamplingOptions* sampling) {
 
 }  // namespace
 
-Parameters read_parameters(Fields& fields, const SamplingOptions& defaults, const ApiLimits& limits) {
+Parameters read_parameters(Fields& fields, const ApiDefaults& defaults, const ApiLimits& limits) {
   Parameters p;
-  p.sampling = defaults;
+  p.sampling = defaults.sampling;
+  p.stop = defaults.stop;
   SamplingOptions& s = p.sampling;
   s.temperature = static_cast<float>(fields.number("temperature", s.temperature, 0, 2));
   // 0 keeps the best token, as the smallest probability does.
@@ -62,7 +64,7 @@ Parameters read_parameters(Fields& fields, const SamplingOptions& defaults, cons
   read_logit_bias(fields, &s);
   if (fields.has("seed")) {
     s.seed = static_cast<uint64_t>(fields.integer("seed", 0, INT64_MIN, INT64_MAX));
-  } else {
+  } else if (!defaults.fixed_seed) {
     thread_local std::random_device device;
     s.seed = (uint64_t{device()} << 32) | device();
   }

@@ -24,6 +24,13 @@ struct ApiLimits {
   double request_timeout_s = 600;  ///< an answer that takes longer ends with what there is
 };
 
+/// The server's own flags: what holds for a request that says nothing else.
+struct ApiDefaults {
+  SamplingOptions sampling;
+  bool fixed_seed = false;  ///< `sampling.seed` was given; otherwise each request without a seed gets a random one
+  std::vector<std::string> stop;
+};
+
 /// A constraint on the text of an answer.
 struct Constraint {
   enum class Kind { kNone, kJsonSchema, kRegex, kLark };
@@ -50,7 +57,7 @@ struct Parameters {
 
 /// Reads them from a body; `defaults` are the server's own flags. Errors stay in `fields`. The limits of max_tokens are
 /// read by the endpoints, whose names for it differ.
-Parameters read_parameters(Fields& fields, const SamplingOptions& defaults, const ApiLimits& limits);
+Parameters read_parameters(Fields& fields, const ApiDefaults& defaults, const ApiLimits& limits);
 
 /// `response_format` of chat completions, or `text.format` of responses (`flat`: the schema's fields stand beside
 /// `type`). `param` names it in errors.

@@ -276,7 +276,7 @@ void responses(const Call& call) {
   }
   Parameters p = read_parameters(fields, call.context->defaults, call.context->limits);
   if (p.n != 1) fields.fail("n", "must be 1");
-  if (!p.stop.empty()) fields.fail("stop", "is not part of responses");
+  if (fields.has("stop")) fields.fail("stop", "is not part of responses");
   Echo echo;
   p.max_new = static_cast<int>(fields.integer("max_output_tokens", 0, 1, INT32_MAX));
   if (p.max_new > 0) echo.max_output_tokens = p.max_new;
