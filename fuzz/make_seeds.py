@@ -118,7 +118,55 @@ def edge_cloud_seeds():
     put("edge_cloud_session", "mixed", bytes(37 * i % 251 for i in range(256)))
 
 
+def http_seeds():
+    def message(head, body=b""):
+        return head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body
+    post = "POST /v1/chat/completions?a=b HTTP/1.1\nHost: x\nX-Test: y\nContent-Length: 11"
+    put("http", "post", b"\x05" + message(post, b'{"a": "bc"}'))
+    put("http", "two_requests", b"\x11" + message("GET /a HTTP/1.1\nHost: x") + message("GET /b?c HTTP/1.1\nHost: x\nConnection: close"))
+    put("http", "chunked", b"\x03" + message("POST / HTTP/1.1\nTransfer-Encoding: chunked\nExpect: 100-continue", b"3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: u\r\n\r\n"))
+    put("http", "streamed_answer", b"\x07" + message("POST /s HTTP/1.0\nConnection: keep-alive\nContent-Length: 6", b"stream"))
+    put("http", "head", b"\x02" + message("HEAD / HTTP/1.1\nHost: x\nX-Test: a\n b"))
+    put("http", "too_large", b"\x3f" + message("POST / HTTP/1.1\nContent-Length: 99999999999"))
+
+
+def api_request_seeds():
+    tools = [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}}}]
+    schema = {"type": "object", "properties": {"a": {"oneOf": [{"type": "string", "maxLength": 2}, {"type": "null"}]}, "b": {"$ref": "#/$defs/b"}},
+              "$defs": {"b": {"type": "array", "items": {"$ref": "#/$defs/b"}, "maxItems": 1}}, "required": ["a"], "additionalProperties": False}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{\"a\": 1}"}}
+    chat = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "Hi \u00e9"}]},
+            {"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c", "content": "2"}]
+    requests = {
+        "chat": (0, {"model": "m", "messages": chat, "tools": tools, "tool_choice": "auto", "stream": True, "stream_options": {"include_usage": True}, "n": 2,
+                     "chat_template_kwargs": {"enable_thinking": True}}),
+        "sampling": (0, {"messages": chat[:2], "temperature": 0.5, "top_p": 0.9, "top_k": 3, "min_p": 0.1, "presence_penalty": 1, "frequency_penalty": -1,
+                         "logit_bias": {"5": -100}, "seed": 7, "stop": ["x", "yz"], "logprobs": True, "top_logprobs": 2, "max_completion_tokens": 9,
+                         "priority": 1, "timeout": 2.5, "cache_salt": "s", "user": None}),
+        "schema": (0, {"messages": chat[:2], "response_format": {"type": "json_schema", "json_schema": {"name": "s", "strict": True, "schema": schema}}}),
+        "required_tool": (0, {"messages": chat[:2], "tools": tools, "tool_choice": {"type": "function", "function": {"name": "f"}}}),
+        "completion": (1, {"model": "m", "prompt": ["ab", "c"], "max_tokens": 4, "logprobs": 1, "stream": True, "echo": False, "best_of": 1}),
+        "regex": (1, {"prompt": [5, 6, 7], "regex": "[ab]{1,3}(c|d)*"}),
+        "grammar": (1, {"prompt": "x", "grammar": "start: \"a\" b+\nb: /[0-9]/"}),
+        "response": (2, {"model": "m", "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+                                                 {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+                                                 {"type": "function_call_output", "call_id": "c", "output": "1"}],
+                         "instructions": "Be brief.", "previous_response_id": "resp-1", "store": True, "max_output_tokens": 5, "stream": True, "metadata": {"a": "b"},
+                         "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}], "tool_choice": "none"}),
+        "response_format": (2, {"input": "Hi", "text": {"format": {"type": "json_schema", "name": "s", "schema": schema}}, "temperature": 0}),
+        "embeddings": (3, {"model": "e", "input": ["a", "bc"], "encoding_format": "base64", "dimensions": 2}),
+        "tokenize": (4, {"content": "ab", "add_special": True, "with_pieces": True}),
+        "detokenize": (5, {"tokens": [67, 68]}),
+    }
+    for name, (route, body) in requests.items():
+        put("api_request", name, bytes([route]) + json.dumps(body).encode())
+    put("api_request", "get_models", bytes([6]) + b"/v1/models/m")
+    put("api_request", "delete_response", bytes([7]) + b"/v1/responses/resp-1")
+
+
 gguf_seed()
+http_seeds()
+api_request_seeds()
 safetensors_seed()
 edge_cloud_seeds()
 tokenizer_seeds()

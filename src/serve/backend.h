@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -105,10 +106,12 @@ class Backend {
     std::vector<float> values;
     int32_t tokens = 0;
   };
-  /// Blocks while it computes.
-  virtual StatusOr<std::vector<Embedding>> embed(const std::vector<std::vector<int32_t>>& inputs) = 0;
+  using Embedded = std::function<void(StatusOr<std::vector<Embedding>>)>;
+  /// Queues token sequences; `done` is called once, on the model's thread, and must return at once. Errors:
+  /// kResourceExhausted (queue full), kUnavailable (shutting down), kUnimplemented.
+  virtual Status embed(std::vector<std::vector<int32_t>> inputs, Embedded done) = 0;
 
-  /// Ends every open answer as cancelled and refuses new ones. After it returns no sink is called any more.
+  /// Ends every open answer as cancelled and refuses new ones. After it returns nobody is called back any more.
   virtual void stop() = 0;
 
   virtual BackendStats stats() const = 0;

@@ -93,7 +93,7 @@ class ModelBackend : public Backend, private ExecutorListener {
     wake_.notify_all();
   }
 
-  StatusOr<std::vector<Embedding>> embed(const std::vector<std::vector<int32_t>>&) override {
+  Status embed(std::vector<std::vector<int32_t>>, Embedded) override {
     return error(StatusCode::kUnimplemented, "{} gives no embeddings", info_.id);
   }
 

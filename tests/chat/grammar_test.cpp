@@ -8,39 +8,14 @@
 
 #include "engine/model_fixture.h"
 #include "engine/vocabulary_from_checkpoint.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/byte_tokenizer.h"
 
 namespace callie {
 namespace {
 
-// A vocabulary of single bytes and a few longer pieces.
-std::unique_ptr<Tokenizer> byte_tokenizer() {
-  Vocabulary vocabulary;
-  vocabulary.kind = Vocabulary::Kind::kSentencePieceBpe;
-  vocabulary.tokens = {"<unk>", "</s>"};
-  vocabulary.types = {TokenType::kUnknown, TokenType::kControl};
-  for (int byte = 0; byte < 256; ++byte) {
-    char name[8];
-    std::snprintf(name, sizeof name, "<0x%02X>", byte);
-    vocabulary.tokens.push_back(name);
-    vocabulary.types.push_back(TokenType::kByte);
-  }
-  for (const char* piece : {"true", "false", "\":", "12"}) {
-    vocabulary.tokens.push_back(piece);
-    vocabulary.types.push_back(TokenType::kNormal);
-  }
-  vocabulary.scores.assign(vocabulary.tokens.size(), 0.0f);
-  vocabulary.eos = 1;
-  vocabulary.unk = 0;
-  vocabulary.byte_fallback = true;
-  auto tokenizer = Tokenizer::create(std::move(vocabulary));
-  EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
-  return std::move(*tokenizer);
-}
-
 class Grammar : public testing::Test {
  protected:
-  Grammar() : tokenizer_(byte_tokenizer()), compiler_(*GrammarCompiler::create(*tokenizer_)) {}
+  Grammar() : tokenizer_(test::byte_tokenizer()), compiler_(*GrammarCompiler::create(*tokenizer_)) {}
 
   // Feeds `text` byte by byte; false when a byte is not allowed. What is in the mask is accepted; where the text is forced the
   // mask holds the tokenizer's own cut of it alone, and other cuts are accepted too.

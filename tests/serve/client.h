@@ -1,6 +1,7 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -27,6 +28,13 @@ class RawClient {
 
   bool ok() const { return ok_; }
   void send(const std::string& bytes) { (void)!::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+  /// Nothing more will be sent; the answer can still be read.
+  void finish() { shutdown(fd_, SHUT_WR); }
+  /// Every send() is a packet of its own.
+  void set_no_delay() {
+    const int on = 1;
+    setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  }
   std::string read_some() {
     char buffer[65536];
     const ssize_t n = recv(fd_, buffer, sizeof(buffer), 0);

@@ -1,6 +1,5 @@
 // POST /tokenize, /detokenize and /v1/embeddings
 #include <cstring>
-#include <thread>
 
 #include "serve/api/chat_prompt.h"
 #include "serve/api/endpoints.h"
@@ -23,6 +22,26 @@ std::string base64(const std::vector<float>& values) {
     for (size_t k = 0; k < 4; ++k) out += k <= n ? kBase64[(word >> (18 - 6 * k)) & 63] : '=';
   }
   return out;
+}
+
+void answer_embeddings(Exchange& exchange, const std::string& model, const std::string& encoding, int64_t dimensions,
+                       const std::vector<Backend::Embedding>& results) {
+  Json data = Json::array();
+  int64_t tokens = 0;
+  for (size_t i = 0; i < results.size(); ++i) {
+    const std::vector<float>& values = results[i].values;
+    if (dimensions > 0 && static_cast<size_t>(dimensions) != values.size()) {
+      return respond_error(exchange, bad_field("dimensions", fmt::format("dimensions: the model gives {}", values.size())));
+    }
+    tokens += results[i].tokens;
+    Json embedding = encoding == "base64" ? Json(base64(values)) : Json(values);
+    data.push_back({{"object", "embedding"}, {"index", i}, {"embedding", std::move(embedding)}});
+  }
+  exchange.respond(200, "application/json",
+                   dump({{"object", "list"},
+                         {"data", std::move(data)},
+                         {"model", model},
+                         {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}}));
 }
 
 }  // namespace
@@ -107,27 +126,15 @@ void embeddings(const Call& call) {
       return respond_error(*call.exchange, context_exceeded(*call.backend, inputs.back().size(), "input"));
     }
   }
-  // A forward pass takes milliseconds to seconds; the I/O thread must not wait for it.
-  std::thread([exchange = call.exchange, backend = call.backend, inputs = std::move(inputs), encoding, dimensions] {
-    auto results = backend->embed(inputs);
-    if (!results.ok()) return respond_error(*exchange, from_status(results.status(), "input"));
-    Json data = Json::array();
-    int64_t tokens = 0;
-    for (size_t i = 0; i < results->size(); ++i) {
-      std::vector<float>& values = (*results)[i].values;
-      if (dimensions > 0 && static_cast<size_t>(dimensions) != values.size()) {
-        return respond_error(*exchange, bad_field("dimensions", fmt::format("dimensions: the model gives {}", values.size())));
-      }
-      tokens += (*results)[i].tokens;
-      Json embedding = encoding == "base64" ? Json(base64(values)) : Json(values);
-      data.push_back({{"object", "embedding"}, {"index", i}, {"embedding", std::move(embedding)}});
-    }
-    exchange->respond(200, "application/json",
-                      dump({{"object", "list"},
-                            {"data", std::move(data)},
-                            {"model", backend->info().id},
-                            {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}}));
-  }).detach();
+  const std::string model = call.backend->info().id;
+  const Status queued = call.backend->embed(
+      std::move(inputs), [exchange = call.exchange, model, encoding, dimensions](StatusOr<std::vector<Backend::Embedding>> results) {
+        if (!results.ok()) return respond_error(*exchange, from_status(results.status(), "input"));
+        exchange->post([exchange, model, encoding, dimensions, results = std::move(*results)] {
+          answer_embeddings(*exchange, model, encoding, dimensions, results);
+        });
+      });
+  if (!queued.ok()) respond_error(*call.exchange, from_status(queued, "input"));
 }
 
 }  // namespace callie::serve

@@ -182,13 +182,12 @@ class Connection : public ConnectionBase {
         [self = std::static_pointer_cast<Connection>(shared_from_this()),
          exchange = exchange_]() -> asio::awaitable<void> {
           asio::steady_timer pause(exchange->strand);
-          while (!exchange->ended && !exchange->gone && self->socket().is_open()) {
-            if (peer_closed(self->socket().native_handle())) {
-              exchange->mark_gone();
-              co_return;
-            }
+          // An answer that is there at once is given to a client that has closed its side behind the request, too.
+          for (;;) {
             pause.expires_after(std::chrono::milliseconds(20));
             co_await pause.async_wait(kToken);
+            if (exchange->ended || exchange->gone || !self->socket().is_open()) co_return;
+            if (peer_closed(self->socket().native_handle())) co_return exchange->mark_gone();
           }
         },
         asio::detached);
