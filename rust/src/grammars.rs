@@ -110,13 +110,16 @@ pub unsafe extern "C" fn callie_matcher_new(
         let grammar = match kind {
             0 => {
                 let mut schema: serde_json::Value = serde_json::from_str(source).map_err(|error| error.to_string())?;
-                // No whitespace between tokens: it costs steps, and a model that likes it could go on for ever. The
-                // schema's own settings, if any, stand.
+                // No whitespace between tokens: it costs steps, and a model that likes it could go on for ever. `oneOf`
+                // as `anyOf`, with a warning: the caller checks the finished text. The schema's own settings, if any,
+                // stand.
                 if schema == serde_json::Value::Bool(true) {
                     schema = serde_json::json!({});
                 }
                 if let Some(object) = schema.as_object_mut() {
-                    object.entry("x-guidance").or_insert_with(|| serde_json::json!({ "whitespace_flexible": false }));
+                    object.entry("x-guidance").or_insert_with(|| {
+                        serde_json::json!({ "whitespace_flexible": false, "coerce_one_of": true })
+                    });
                 }
                 TopLevelGrammar::from_json_schema(schema)
             }

@@ -246,16 +246,16 @@ class PythonReader {
   size_t at_ = 0;
 };
 
-/// The schema of one call's object in the terms of the format.
-Json call_schema(const Json& function, const char* arguments_key) {
+/// A rule for calls of one tool. Its parameters are a schema of their own, whose $refs begin at their root.
+std::string call_rule(const std::string& rule, const Json& function, const char* arguments_key) {
   Json parameters = function.value("parameters", Json::object());
   if (!parameters.is_object() || parameters.empty()) parameters = {{"type", "object"}};
-  Json schema = {{"type", "object"}};
-  schema["properties"]["name"]["const"] = function["name"];
-  schema["properties"][arguments_key] = std::move(parameters);
-  schema["required"] = {"name", arguments_key};
-  schema["additionalProperties"] = false;
-  return schema;
+  if (!parameters.contains("x-guidance")) {
+    parameters["x-guidance"] = {{"whitespace_flexible", false}, {"coerce_one_of", true}};  // as for a response's schema
+  }
+  const std::string head = "{\"name\": " + dump(function["name"]) + ", \"" + arguments_key + "\": ";
+  return rule + ": " + dump(Json(head)) + " " + rule + "_arguments \"}\"\n" + rule + "_arguments: %json " +
+         dump(parameters) + "\n";
 }
 
 }  // namespace
@@ -294,21 +294,21 @@ StatusOr<std::string> tool_choice_grammar(ToolFormat format, const Json& tools, 
     return error(StatusCode::kUnimplemented, "tool_choice: this model's tool-call format has no grammar");
   }
   const char* const key = format == ToolFormat::kHermes ? "arguments" : "parameters";
-  Json choices = Json::array();
+  std::string calls, rules;
   if (tools.is_array()) {
     for (const Json& tool : tools) {
       const Json& function = tool.is_object() && tool.contains("function") ? tool["function"] : tool;
       if (!function.is_object() || !function.contains("name") || !function["name"].is_string()) {
         return invalid_argument("tools: a function without a name");
       }
-      if (name.empty() || function["name"].get_ref<const std::string&>() == name) {
-        choices.push_back(call_schema(function, key));
-      }
+      if (!name.empty() && function["name"].get_ref<const std::string&>() != name) continue;
+      const std::string rule = "call_" + std::to_string(calls.size());
+      calls += (calls.empty() ? "" : " | ") + rule;
+      rules += call_rule(rule, function, key);
     }
   }
-  if (choices.empty()) return not_found("tool_choice: there is no tool '{}'", name);
-  const Json schema = choices.size() == 1 ? choices[0] : Json{{"anyOf", choices}};
-  std::string grammar = "call: %json " + schema.dump() + "\n";
+  if (calls.empty()) return not_found("tool_choice: there is no tool '{}'", name);
+  std::string grammar = "call: " + calls + "\n" + rules;
   if (format == ToolFormat::kLlama3Json) return "start: call\n" + grammar;
   grammar += "block: \"<tool_call>\\n\" call \"\\n</tool_call>\"\n";
   return (parallel ? "start: block (\"\\n\" block)*\n" : "start: block\n") + grammar;

@@ -156,7 +156,8 @@ void chat_completions(const Call& call) {
   }
   auto shape = std::make_unique<ChatFormat>(call, p, logprobs);
   std::unique_ptr<AnswerFormat> checked = std::move(shape);
-  if (validate) checked = validating(std::move(checked), p.constraint.source, *call.context->metrics);
+  if (validate) checked = validating(std::move(checked), tools_active ? calls_match(input.tools) : content_matches(p.constraint.source),
+                                       *call.context->metrics);
   Job::start(call.exchange, call.backend, std::move(requests), {.stream = p.stream, .parser = prompt.parser},
              std::move(checked), *call.context->metrics);
 }

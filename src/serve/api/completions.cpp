@@ -147,7 +147,7 @@ void completions(const Call& call) {
     }
   }
   std::unique_ptr<AnswerFormat> format = std::make_unique<CompletionFormat>(call, p, requests.size());
-  if (validate) format = validating(std::move(format), p.constraint.source, *call.context->metrics);
+  if (validate) format = validating(std::move(format), content_matches(p.constraint.source), *call.context->metrics);
   Job::start(call.exchange, call.backend, std::move(requests),
              {.stream = p.stream, .one_prompt = prompts.size() == 1}, std::move(format), *call.context->metrics);
 }

@@ -64,7 +64,7 @@ class ResponsesFormat : public AnswerFormat {
   void done(Exchange& exchange, const std::vector<Choice>& choices, const Usage& usage) override {
     const Choice& choice = choices[0];
     const Answer& answer = choice.answer;
-    const bool complete = choice.finish_reason != "length";
+    const bool complete = choice.finish_reason == "stop" || choice.finish_reason == "tool_calls";
     const char* status = complete ? "completed" : "incomplete";
     if (message_index_ < 0 && (!answer.content.empty() || answer.calls.empty())) {
       if (streaming_) {
@@ -99,7 +99,10 @@ class ResponsesFormat : public AnswerFormat {
                    {"output_tokens_details", {{"reasoning_tokens", 0}}},
                    {"total_tokens", usage.prompt_tokens + usage.output_tokens}};
     Json whole = response(status, std::move(output), std::move(counts));
-    if (!complete) whole["incomplete_details"] = {{"reason", "max_output_tokens"}};
+    if (!complete) {
+      const bool length = choice.finish_reason == "length";
+      whole["incomplete_details"] = {{"reason", length ? "max_output_tokens" : choice.finish_reason.c_str()}};
+    }
     if (echo_.store && store_) keep(whole, answer);
     if (streaming_) {
       event(exchange, complete ? "response.completed" : "response.incomplete", {{"response", whole}});
@@ -340,7 +343,10 @@ void responses(const Call& call) {
   requests.back().show_special = tools_active || prompt.parser.reasoning;
   std::unique_ptr<AnswerFormat> shape =
       std::make_unique<ResponsesFormat>(call, std::move(echo), std::move(conversation));
-  if (validate) shape = validating(std::move(shape), p.constraint.source, *call.context->metrics);
+  if (validate) {
+    shape = validating(std::move(shape), tools_active ? calls_match(input.tools) : content_matches(p.constraint.source),
+                       *call.context->metrics);
+  }
   Job::start(call.exchange, call.backend, std::move(requests), {.stream = p.stream, .parser = prompt.parser},
              std::move(shape), *call.context->metrics);
 }

@@ -1,6 +1,8 @@
 #include "serve/api/validate.h"
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "serve/metrics.h"
 
@@ -127,8 +129,8 @@ class Validator {
 
 class ValidatingFormat : public AnswerFormat {
  public:
-  ValidatingFormat(std::unique_ptr<AnswerFormat> inner, const std::string& schema, Metrics& metrics)
-      : inner_(std::move(inner)), schema_(Json::parse(schema, nullptr, false)), metrics_(metrics) {}
+  ValidatingFormat(std::unique_ptr<AnswerFormat> inner, AnswerCheck check, Metrics& metrics)
+      : inner_(std::move(inner)), check_(std::move(check)), metrics_(metrics) {}
   void begin(Exchange& exchange) override { inner_->begin(exchange); }
   void delta(Exchange& exchange, int index, const AnswerDelta& delta, const std::vector<LoggedToken>& tokens) override {
     inner_->delta(exchange, index, delta, tokens);
@@ -137,32 +139,36 @@ class ValidatingFormat : public AnswerFormat {
     Choice copy = choice;
     judge(copy);
     inner_->choice_done(exchange, copy);
-    counted_ = true;
   }
   void done(Exchange& exchange, const std::vector<Choice>& choices, const Usage& usage) override {
     std::vector<Choice> copies = choices;
-    if (!counted_) {
-      for (Choice& choice : copies) judge(choice);
-    }
+    for (Choice& choice : copies) judge(choice);
     inner_->done(exchange, copies, usage);
   }
 
  private:
   void judge(Choice& choice) {
-    if (choice.finish_reason != "stop") return;
-    ++metrics_.schema_checked;
-    const Json value = Json::parse(choice.answer.content, nullptr, false);
-    std::string reason;
-    if (!value.is_discarded() && valid_json(schema_, value, &reason)) return;
-    ++metrics_.schema_failed;
-    choice.finish_reason = "content_filter";
+    if (choice.finish_reason != "stop" && choice.finish_reason != "tool_calls") return;
+    const auto [verdict, fresh] = verdicts_.try_emplace(choice.index);
+    if (fresh) {
+      verdict->second = check_(choice.answer);
+      ++metrics_.schema_checked;
+      metrics_.schema_failed += !verdict->second;
+    }
+    if (!verdict->second) choice.finish_reason = "content_filter";
   }
 
   std::unique_ptr<AnswerFormat> inner_;
-  Json schema_;
+  AnswerCheck check_;
   Metrics& metrics_;
-  bool counted_ = false;
+  std::map<int, bool> verdicts_;  // by choice: whether it is valid
 };
+
+bool text_matches(const Json& schema, const std::string& text) {
+  const Json value = Json::parse(text, nullptr, false);
+  std::string reason;
+  return !value.is_discarded() && valid_json(schema, value, &reason);
+}
 
 }  // namespace
 
@@ -176,9 +182,23 @@ bool valid_json(const Json& schema, const Json& value, std::string* reason) {
   return false;
 }
 
-std::unique_ptr<AnswerFormat> validating(std::unique_ptr<AnswerFormat> format, const std::string& schema,
-                                         Metrics& metrics) {
-  return std::make_unique<ValidatingFormat>(std::move(format), schema, metrics);
+AnswerCheck content_matches(const std::string& schema) {
+  return [schema = Json::parse(schema, nullptr, false)](const Answer& answer) { return text_matches(schema, answer.content); };
+}
+
+AnswerCheck calls_match(const Json& tools) {
+  return [tools](const Answer& answer) {
+    return std::all_of(answer.calls.begin(), answer.calls.end(), [&tools](const ToolCall& call) {
+      return std::any_of(tools.begin(), tools.end(), [&call](const Json& tool) {
+        const Json& function = tool["function"];
+        return function["name"] == call.name && text_matches(function["parameters"], call.arguments);
+      });
+    });
+  };
+}
+
+std::unique_ptr<AnswerFormat> validating(std::unique_ptr<AnswerFormat> format, AnswerCheck check, Metrics& metrics) {
+  return std::make_unique<ValidatingFormat>(std::move(format), std::move(check), metrics);
 }
 
 }  // namespace callie::serve
