@@ -47,12 +47,15 @@ struct AnswerParser::Impl {
   Marks marks;
   State state = State::kStart;
   std::string held;
-  bool bare = false;  // the block began without a mark (Llama's JSON)
+  bool bare = false;  // the block began without a mark
   int calls = 0;
 
   void put_block(std::string_view block, std::string_view whole, AnswerDelta& out) {
     const auto found = read_calls(options.format, block);
-    if (!found) {
+    const auto offered = [this](const ToolCall& call) {
+      return options.tools.empty() || std::find(options.tools.begin(), options.tools.end(), call.name) != options.tools.end();
+    };
+    if (!found || (bare && !std::all_of(found->begin(), found->end(), offered))) {
       out.content += whole;
       return;
     }
@@ -83,7 +86,8 @@ bool AnswerParser::Impl::step(AnswerDelta& out, bool last) {
         return true;
       }
       if (options.reasoning && !last && kThink.starts_with(rest)) return false;
-      if (options.format == ToolFormat::kLlama3Json && rest.starts_with('{')) {
+      const bool json = options.format == ToolFormat::kLlama3Json || options.format == ToolFormat::kHermes;
+      if (json && rest.starts_with('{')) {
         bare = true;
         state = State::kBlock;
         return true;

@@ -48,13 +48,15 @@ struct Answer {
 };
 
 /// Parses streamed text of a model. The sums of all deltas do not depend on how the text was cut. Text that begins like
-/// a call and is not one comes out as content, nothing is lost.
+/// a call and is not one comes out as content, nothing is lost. In the formats of Hermes and Llama 3 an answer that is
+/// only a call's JSON, without the marks around it, is a call too: small models forget them.
 class AnswerParser {
  public:
   struct Options {
     ToolFormat format = ToolFormat::kNone;
     bool reasoning = false;          ///< <think>…</think> goes to `reasoning`
     bool starts_in_reasoning = false;  ///< the prompt ended with <think>
+    std::vector<std::string> tools;  ///< names that a call without marks must have; empty = any
   };
   explicit AnswerParser(const Options& options);
   ~AnswerParser();

@@ -187,6 +187,7 @@ std::optional<ApiError> build_prompt(const Backend& backend, const ChatInput& in
     return bad_field("tools", fmt::format("tools: the chat template of {} knows no tools", backend.info().id));
   }
   out->parser.format = detect_tool_format(chat->source());
+  for (const Json& tool : input.tools) out->parser.tools.push_back(tool["function"]["name"].get<std::string>());
   if (input.tool_choice == "required" || input.tool_choice == "function") {
     auto grammar = tool_choice_grammar(out->parser.format, input.tools, input.tool_name, input.parallel_calls);
     if (!grammar.ok()) return from_status(grammar.status(), "tool_choice");
