@@ -209,15 +209,15 @@ TEST(Invariants, StepCostGrowsWithTokensAndContext) {
   for (int n = 1; n < 3000; n += 7) {
     BatchView b;
     b.add_prefill(n, 100);
-    EXPECT_GE(cost->step_ns(b, 0), last);
-    last = cost->step_ns(b, 0);
+    EXPECT_GE(cost->step_ns(b), last);
+    last = cost->step_ns(b);
   }
   last = 0;
   for (int c = 1; c < 100000; c += 999) {
     BatchView b;
     b.add_decode(1, c);
-    EXPECT_GE(cost->step_ns(b, 0), last);
-    last = cost->step_ns(b, 0);
+    EXPECT_GE(cost->step_ns(b), last);
+    last = cost->step_ns(b);
   }
 }
 

@@ -158,8 +158,8 @@ class AiconfiguratorCost : public StepCost {
     for (int m = 1; m < kTable; m = next(m)) head_ms_[m] = gemm_ms(*tables_, hw_, m, double(model_.vocabulary) / t, model_.hidden);
   }
 
-  Ns step_ns(const BatchView& b, int dp_tokens) const override {
-    const int tokens = std::max(b.tokens(), dp_tokens);
+  Ns step_ns(const BatchView& b, const GroupRows& group) const override {
+    const int tokens = std::max(b.tokens(), group.own);
     if (tokens == 0) return 0;
     const double rows = std::max(b.prefill_chunks + b.decode_tokens, 1);
     double ms = model_.layers * (read(layer_ms_, tokens) + attention_ms(b)) + read(head_ms_, rows) +

@@ -78,7 +78,7 @@ class FittedCost : public StepCost {
  public:
   explicit FittedCost(const FittedModel& model) : model_(model) {}
 
-  Ns step_ns(const BatchView& b, int) const override {
+  Ns step_ns(const BatchView& b, const GroupRows&) const override {
     StepSample s;
     s.prefill = b.prefill_tokens;
     s.prefill_work = (static_cast<double>(b.prefill_pairs2) - b.prefill_tokens) / 2;  // sum n (c + n/2)

@@ -42,9 +42,9 @@ class KernelTableCost : public StepCost {
     for (size_t n = 1; n < dense_us_.size(); ++n) dense_us_[n] = dense_us(static_cast<double>(n));
   }
 
-  Ns step_ns(const BatchView& batch, int dp_tokens) const override {
-    if (parallel_.pp > 1) return pipelined_ns(batch, dp_tokens);
-    return static_cast<Ns>(std::llround(std::max(full_ns(batch, dp_tokens), 0.0)));
+  Ns step_ns(const BatchView& batch, const GroupRows& group) const override {
+    if (parallel_.pp > 1) return pipelined_ns(batch, group);
+    return static_cast<Ns>(std::llround(std::max(full_ns(batch, group), 0.0)));
   }
 
   std::string describe() const override {
@@ -147,8 +147,8 @@ class KernelTableCost : public StepCost {
     return b.t == 0 ? low : low + b.t * (tables_->moe[b.high](rank_tokens) - low);
   }
 
-  double full_ns(const BatchView& batch, int dp_tokens) const {
-    const int tokens = std::max(batch.tokens(), dp_tokens);
+  double full_ns(const BatchView& batch, const GroupRows& group) const {
+    const int tokens = std::max(batch.tokens(), group.own);
     if (tokens == 0) return 0;
     if (tokens > most_tokens_) extrapolated_.fetch_add(1, std::memory_order_relaxed);
     double us = tokens < static_cast<int>(dense_us_.size()) ? dense_us_[tokens] : dense_us(tokens);
@@ -156,11 +156,12 @@ class KernelTableCost : public StepCost {
     // Logits are computed for every sequence of the batch, also for those whose prompt is not finished.
     const double rows = std::max(batch.prefill_chunks + batch.decode_tokens, 1);
     for (const KernelTables::Dense& layer : tables_->per_sequence) us += layer.curve(rows);
-    if (model_.mixture()) us += model_.mixture_layers() * experts_us(static_cast<double>(tokens) * parallel_.dp);
-    return us * scale_.kernels * 1e3 + communication_ns(tokens, rows);
+    if (model_.mixture()) us += model_.mixture_layers() * experts_us(std::max(group.total, tokens));
+    return us * scale_.kernels * 1e3 + communication_ns(tokens, rows, std::max(group.largest, tokens));
   }
 
-  double communication_ns(double tokens, double rows) const {
+  /// `largest`: rows of the rank of the group that has most; it sets the pace of a gather.
+  double communication_ns(double tokens, double rows, double largest) const {
     constexpr double kBytes = 2;  // activations are 16 bit
     double ns = 0;
     if (parallel_.tp > 1) {
@@ -171,14 +172,14 @@ class KernelTableCost : public StepCost {
     if (parallel_.dp > 1 && model_.mixture()) {
       // Dispatch gathers hidden states and router logits of all ranks, combine scatters the sums back.
       ns += model_.mixture_layers() *
-            (all_gather_ns(tokens * (model_.hidden + model_.experts) * kBytes, parallel_.dp, link_) +
-             reduce_scatter_ns(tokens * parallel_.dp * model_.hidden * kBytes, parallel_.dp, link_));
+            (all_gather_ns(largest * (model_.hidden + model_.experts) * kBytes, parallel_.dp, link_) +
+             reduce_scatter_ns(largest * parallel_.dp * model_.hidden * kBytes, parallel_.dp, link_));
     }
     return ns;
   }
 
   /// GPipe: m micro-batches through p stages take (m + p - 1) stage times and p - 1 hops.
-  Ns pipelined_ns(const BatchView& batch, int dp_tokens) const {
+  Ns pipelined_ns(const BatchView& batch, const GroupRows& group) const {
     const int p = parallel_.pp;
     const int m = std::min(p, std::max(batch.prefill_chunks + batch.decode_sequences, 1));
     BatchView part = batch;
@@ -190,7 +191,7 @@ class KernelTableCost : public StepCost {
     part.prefill_context /= m;
     part.prefill_pairs2 /= m;
     part.decode_context /= m;
-    const double stage = full_ns(part, (dp_tokens + m - 1) / m) / p;
+    const double stage = full_ns(part, {(group.own + m - 1) / m, (group.largest + m - 1) / m, (group.total + m - 1) / m}) / p;
     const double hop = send_ns(static_cast<double>(part.tokens()) * model_.hidden * 2, link_);
     return static_cast<Ns>(std::llround((m + p - 1) * stage + (p - 1) * hop));
   }

@@ -227,10 +227,11 @@ std::string existing_degrees(const std::string& folder) {
 
 StatusOr<std::shared_ptr<const KernelTables>> load_kernel_tables(const std::string& root, const std::string& hardware,
                                                                  const std::string& model, const std::string& dtype,
-                                                                 int tp) {
+                                                                 int tp, bool fp8_kv) {
   std::string variant = dtype;
   if (dtype == "bfloat16" || dtype == "auto" || dtype.empty()) variant = "bf16";
   if (dtype == "float16") variant = "fp16";
+  if (fp8_kv) variant += "-kvfp8";
   const std::string folder = root + "/" + hardware + "/" + model + "/" + variant;
   if (!fs::exists(folder)) return not_found("{}: no kernel tables for this hardware, model and dtype", folder);
   const std::string degree = folder + "/tp" + std::to_string(tp);

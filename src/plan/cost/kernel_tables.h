@@ -63,11 +63,11 @@ struct KernelTables {
   int tp = 1;
 };
 
-/// Loads ROOT/HARDWARE/MODEL/DTYPE/tpN. Experts are measured once: moe.csv of any degree serves all.
+/// Loads ROOT/HARDWARE/MODEL/DTYPE/tpN, or DTYPE-kvfp8 for 8-bit KV. Experts are measured once: moe.csv of any degree serves all.
 /// Errors: kNotFound (which folder is missing and which degrees exist), kDataLoss (file, line, column).
 StatusOr<std::shared_ptr<const KernelTables>> load_kernel_tables(const std::string& root, const std::string& hardware,
                                                                  const std::string& model, const std::string& dtype,
-                                                                 int tp);
+                                                                 int tp, bool fp8_kv = false);
 
 /// What a machine's own run taught: kernel times are multiplied, host time is added. 1 and 0 without a calibration.
 struct KernelScale {

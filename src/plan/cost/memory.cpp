@@ -11,7 +11,7 @@ double weight_bytes_per_device(const ModelShape& m, const Parallelism& p, double
                        m.mixture_layers() * m.shared_parameters();
   const double experts = m.mixture_layers() * m.experts * m.expert_parameters();
   // Experts are spread over all devices that share them, by expert or by width.
-  const double expert_ranks = std::max(p.ep, p.tp);
+  const double expert_ranks = std::max(p.ep, p.tp * p.dp);
   return (embedding / p.tp + (dense / p.tp + experts / expert_ranks) / p.pp) * bytes;
 }
 

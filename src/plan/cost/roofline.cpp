@@ -28,7 +28,7 @@ class RooflineCost : public StepCost {
     linear_ns_.resize(kTable);
     head_ns_.resize(kTable);
     for (int n = 1; n < kTable; ++n) {
-      linear_ns_[n] = linear(n, n);
+      linear_ns_[n] = linear(n);
       head_ns_[n] = head(n);
     }
     decode_base_.resize(kTable);
@@ -36,15 +36,18 @@ class RooflineCost : public StepCost {
     decode_slope_ = fixed(context_ns_);
   }
 
-  Ns step_ns(const BatchView& b, int dp_tokens) const override {
+  Ns step_ns(const BatchView& b, const GroupRows& group) const override {
     AffineStep line;
-    if (b.prefill_tokens == 0 && dp_tokens <= 0 && affine(b, line)) {
+    if (b.prefill_tokens == 0 && group.total <= 0 && affine(b, line)) {
       return (line.base + line.slope * b.decode_context) >> kAffineShift;
     }
-    const int tokens = std::max(b.tokens(), dp_tokens);
+    const int tokens = std::max(b.tokens(), group.own);
     if (tokens <= 0) return 0;
     const int rows = std::max(b.prefill_chunks + b.decode_tokens, 1);
-    double ns = tokens < kTable ? linear_ns_[tokens] : linear(tokens, tokens);
+    double ns = tokens < kTable ? linear_ns_[tokens] : linear(tokens);
+    if (group.total > 0 && p_.dp > 1 && model_.mixture()) {
+      ns += experts(group.total, group.largest) - experts(static_cast<double>(tokens) * p_.dp, tokens);
+    }
     double pairs = static_cast<double>(b.prefill_pairs2) / 2, decode = static_cast<double>(b.decode_context);
     if (model_.window > 0 && b.window > 0) {
       pairs += model_.window_share * (static_cast<double>(b.prefill_window_pairs2) / 2 - pairs);
@@ -101,8 +104,7 @@ class RooflineCost : public StepCost {
     return std::max(2 * tokens * parameters * flop_ns_, read * o_.weight_bytes * byte_ns_);
   }
 
-  double linear(double tokens, double rows) const {
-    (void)rows;
+  double linear(double tokens) const {
     const double t = p_.tp;
     const double attention = model_.attention_parameters() / t;
     double ns = model_.layers * (product(tokens, attention, attention) + hw_.launch_us * 1e3);
@@ -111,27 +113,29 @@ class RooflineCost : public StepCost {
       ns += model_.dense_layers() * product(tokens, mlp, mlp);
     }
     if (model_.mixture()) {
-      const double group = tokens * p_.dp;
-      const double ranks = std::max(p_.ep, p_.tp * p_.dp);
-      const double share = model_.experts_per_token / static_cast<double>(model_.experts);
-      const double activated = model_.experts * (1 - std::pow(1 - share, group));
-      const double expert = model_.expert_parameters();
       const double shared = model_.shared_parameters() / t;
-      ns += model_.mixture_layers() *
-            (product(tokens, shared, shared) +
-             std::max(2 * group * model_.experts_per_token * expert / ranks * flop_ns_,
-                      activated / ranks * expert * o_.weight_bytes * byte_ns_));
+      ns += model_.mixture_layers() * product(tokens, shared, shared) + experts(tokens * p_.dp, tokens);
     }
     // Activations of a layer pass through memory about eight times the hidden size.
     ns += model_.layers * 8 * tokens * model_.hidden * 2 * byte_ns_ / t;
     if (p_.tp > 1) {
       ns += (2.0 * model_.layers + 1) * all_reduce_ns(tokens * model_.hidden * 2, p_.tp, link_, true);
     }
-    if (p_.dp > 1 && model_.mixture()) {
-      ns += model_.mixture_layers() * 2 *
-            all_to_all_ns(tokens * model_.experts_per_token * model_.hidden * 2.0, std::max(p_.ep, p_.dp), link_);
-    }
     return ns;
+  }
+
+  /// All expert layers of a step: `gathered` rows over the data-parallel group, `largest` of them on one rank.
+  double experts(double gathered, double largest) const {
+    const double ranks = std::max(p_.ep, p_.tp * p_.dp);
+    const double share = model_.experts_per_token / static_cast<double>(model_.experts);
+    const double activated = model_.experts * (1 - std::pow(1 - share, gathered));
+    const double expert = model_.expert_parameters();
+    double ns = std::max(2 * gathered * model_.experts_per_token * expert / ranks * flop_ns_,
+                         activated / ranks * expert * o_.weight_bytes * byte_ns_);
+    if (p_.dp > 1) {
+      ns += 2 * all_to_all_ns(largest * model_.experts_per_token * model_.hidden * 2.0, std::max(p_.ep, p_.dp), link_);
+    }
+    return model_.mixture_layers() * ns;
   }
 
   double head(double rows) const {
@@ -165,8 +169,8 @@ class LinearCost : public StepCost {
         pair_(fixed(o.per_pair_us)),
         options_(o) {}
 
-  Ns step_ns(const BatchView& b, int dp_tokens) const override {
-    const int64_t prefill = b.prefill_tokens + std::max(dp_tokens - b.tokens(), 0);
+  Ns step_ns(const BatchView& b, const GroupRows& group) const override {
+    const int64_t prefill = b.prefill_tokens + std::max(group.own - b.tokens(), 0);
     return (base_ + prefill_ * prefill + decode_ * b.decode_tokens + context_ * b.decode_context +
             pair_ * b.prefill_pairs2 / 2) >>
            kAffineShift;

@@ -32,7 +32,7 @@ class SplitwiseCost : public StepCost {
   SplitwiseCost(Curve prompt, Curve token, std::string text)
       : prompt_(std::move(prompt)), token_(std::move(token)), text_(std::move(text)) {}
 
-  Ns step_ns(const BatchView& b, int) const override {
+  Ns step_ns(const BatchView& b, const GroupRows&) const override {
     double ms = 0;
     if (b.prefill_tokens > 0) {
       ms = prompt_(b.prefill_tokens);
@@ -44,7 +44,7 @@ class SplitwiseCost : public StepCost {
   }
   bool affine(const BatchView& b, AffineStep& out) const override {
     if (b.prefill_tokens > 0) return false;
-    out = {step_ns(b, 0) << kAffineShift, 0};
+    out = {step_ns(b, {}) << kAffineShift, 0};
     return true;
   }
   std::string describe() const override { return text_; }

@@ -24,14 +24,22 @@ struct AffineStep {
 };
 inline constexpr int kAffineShift = 16;
 
+/// Token rows of a data-parallel group in one step. All 0 when the engine steps alone.
+struct GroupRows {
+  int own = 0;      ///< of this rank, padding included
+  int largest = 0;  ///< of the rank with most
+  int total = 0;    ///< over all ranks: what the experts see
+};
+
 /// The time of one engine step. Pure: equal batches take equal time.
 class StepCost {
  public:
   virtual ~StepCost() = default;
 
-  /// Time of the step, host time excluded. `dp_tokens` is the padded token count of each rank in a data-parallel group,
-  /// or 0 when the engine steps alone.
-  virtual Ns step_ns(const BatchView& batch, int dp_tokens) const = 0;
+  /// Time of the step, host time excluded.
+  virtual Ns step_ns(const BatchView& batch, const GroupRows& group) const = 0;
+  /// Of an engine that steps alone.
+  Ns step_ns(const BatchView& batch) const { return step_ns(batch, {}); }
 
   /// For a decode-only batch: its time as an exact straight line, step_ns(batch) == (base + slope * ctx) >> 16 for the
   /// same number of sequences at any context. False where the model has none; the simulator then steps.

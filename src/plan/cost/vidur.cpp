@@ -21,8 +21,8 @@ class VidurCost : public StepCost {
     link_ = {std::max(hw.link_gbs, 1e-3), hw.link_us * 1e3, 0};
   }
 
-  Ns step_ns(const BatchView& b, int dp_tokens) const override {
-    const int tokens = std::max(b.tokens(), dp_tokens);
+  Ns step_ns(const BatchView& b, const GroupRows& group) const override {
+    const int tokens = std::max(b.tokens(), group.own);
     if (tokens == 0) return 0;
     const double layers = model_.layers;
     double ns = layers * (tokens < static_cast<int>(table_ms_.size()) ? table_ms_[tokens] : layer_ms_(tokens)) * 1e6;

@@ -272,9 +272,9 @@ std::string explain_text(const Config& config, const SimResult& result) {
     prompt.add_prefill(std::min(group.engine.token_budget, 2048), 0);
     prompt.samples = 1;
     out += fmt::format("  a decode step of 1 sequence at 1024 tokens {:.2f} ms; a prompt step of {} tokens {:.2f} ms\n",
-                       to_ms(group.cost->step_ns(one, 0)), prompt.prefill_tokens, to_ms(group.cost->step_ns(prompt, 0)));
+                       to_ms(group.cost->step_ns(one)), prompt.prefill_tokens, to_ms(group.cost->step_ns(prompt)));
     // The shortest prefix that is worth fetching, kappa x prefill rate (section 3.9 of the method).
-    const double rate = prompt.prefill_tokens / to_seconds(std::max<Ns>(group.cost->step_ns(prompt, 0), 1));
+    const double rate = prompt.prefill_tokens / to_seconds(std::max<Ns>(group.cost->step_ns(prompt), 1));
     out += fmt::format("  KV fetch pays above {:.2f} GB/s\n", group.kv_bytes_per_token * rate / 1e9);
   }
   for (const Busy& part : busy_parts(config.spec, result)) {

@@ -33,6 +33,8 @@ Status load_config(const std::string& path, RecordedRun& run) {
   CALLIE_ASSIGN_OR_RETURN(const Json json, parse_file(path));
   const JsonField root(json, path);
   CALLIE_ASSIGN_OR_RETURN(run.link_gbs, scalar_or_first(root["link_bw"], 16));
+  run.link_gbs *= 1024.0 * 1024 * 1024 / 1e9;
+  if (run.link_gbs <= 0) return data_loss("{}: link_bw: must be positive", path);
   CALLIE_ASSIGN_OR_RETURN(run.link_latency_ns, scalar_or_first(root["link_latency"], 0));
   const JsonField nodes = root["nodes"];
   if (!nodes.present() || !nodes.json().is_array()) return data_loss("{}: nodes: missing or not an array", path);
@@ -69,6 +71,13 @@ Status load_config(const std::string& path, RecordedRun& run) {
       out.max_seqs = static_cast<int>(seqs);
       out.token_budget = static_cast<int>(tokens);
       out.block_size = static_cast<int>(block);
+      CALLIE_ASSIGN_OR_RETURN(const double chunk, in["long_prefill_token_threshold"].number_or(-1, 0, 1e9));
+      out.long_prefill = static_cast<int>(chunk);
+      CALLIE_ASSIGN_OR_RETURN(out.prefix_cache, in["enable_prefix_caching"].boolean_or(true));
+      CALLIE_ASSIGN_OR_RETURN(out.reserve_prompt, in["reserve_full_isl"].boolean_or(true));
+      if (!out.role.empty() && out.role != "prefill" && out.role != "decode") {
+        return data_loss("{}: pd_type: \"{}\" is none of prefill, decode and null", in.place(), out.role);
+      }
       run.instances.push_back(out);
     }
   }
@@ -103,6 +112,18 @@ Status load_meta(const std::string& path, RecordedRun& run) {
   CALLIE_RETURN_IF_ERROR(put(run.max_seqs, scheduler["max_num_seqs"]));
   CALLIE_RETURN_IF_ERROR(put(run.token_budget, scheduler["max_num_batched_tokens"]));
   CALLIE_RETURN_IF_ERROR(put(run.long_prefill, scheduler["long_prefill_token_threshold"]));
+  CALLIE_RETURN_IF_ERROR(put(run.dp, engine["data_parallel_size"]));
+  CALLIE_RETURN_IF_ERROR(put(run.tp, engine["tensor_parallel_size"]));
+  const JsonField compilation = root["resolved_config"]["compilation_config"];
+  if (compilation["max_cudagraph_capture_size"].present()) {
+    run.graph_rows = 0;
+    CALLIE_RETURN_IF_ERROR(put(run.graph_rows, compilation["max_cudagraph_capture_size"]));
+  }
+  CALLIE_ASSIGN_OR_RETURN(const bool eager, engine["enforce_eager"].boolean_or(false));
+  if (eager) run.graph_rows = 0;
+  CALLIE_ASSIGN_OR_RETURN(run.kv_dtype, engine["kv_cache_dtype"].text_or("auto"));
+  CALLIE_ASSIGN_OR_RETURN(run.dtype, engine["dtype"].text_or(""));
+  if (run.kv_dtype.starts_with("fp8")) run.kv_bytes = 1;
   CALLIE_RETURN_IF_ERROR(put(run.blocks, kv["num_gpu_blocks"]));
   CALLIE_RETURN_IF_ERROR(put(run.block_size, kv["block_size"]));
   CALLIE_ASSIGN_OR_RETURN(run.prefix_cache, kv["enable_prefix_caching"].boolean_or(true));

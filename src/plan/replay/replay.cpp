@@ -71,12 +71,17 @@ StatusOr<SimSpec> replay_spec(const RecordedRun& run, const ReplayOptions& optio
   spec.workload.trace = trace;
   spec.workload.arrivals.kind = ArrivalSpec::Kind::kTrace;
 
-  // Members of a data-parallel group are one client; equal instances beside each other are a group of clients.
+  // Members of a data-parallel group of a mixture of experts step together and are one client; those of a dense model are
+  // independent engines behind one balancer. Equal instances beside each other are a group of clients.
   std::map<std::string, std::vector<const RecordedRun::Instance*>> units;
   std::vector<std::string> order;
   for (size_t i = 0; i < run.instances.size(); ++i) {
     const RecordedRun::Instance& in = run.instances[i];
-    const std::string key = in.dp_group.empty() ? fmt::format("instance {}", i) : "dp group " + in.dp_group;
+    auto shape = find_model(in.model);
+    if (!shape.ok()) return shape.status().with_context(run.folder + "/config.json: model_name");
+    const bool together = !in.dp_group.empty() && shape->mixture();
+    if (!in.dp_group.empty() && !together) spec.routing.kind = RouterKind::kLeastRequests;
+    const std::string key = !together ? fmt::format("instance {}", i) : "dp group " + in.dp_group;
     if (!units.contains(key)) order.push_back(key);
     units[key].push_back(&in);
   }
@@ -85,8 +90,8 @@ StatusOr<SimSpec> replay_spec(const RecordedRun& run, const ReplayOptions& optio
     const auto& members = units[key];
     const RecordedRun::Instance& in = *members[0];
     for (const RecordedRun::Instance* other : members) {
-      if (other->tp != in.tp || other->pp != in.pp || other->model != in.model || other->hardware != in.hardware) {
-        return invalid_argument("{}/config.json: {}: its members differ in model, hardware, tp_size or pp_size",
+      if (other->tp != in.tp || other->pp != in.pp || other->ep != in.ep || other->model != in.model || other->hardware != in.hardware) {
+        return invalid_argument("{}/config.json: {}: its members differ in model, hardware, tp_size, pp_size or ep_size",
                                 run.folder, key);
       }
     }
@@ -110,10 +115,11 @@ StatusOr<SimSpec> replay_spec(const RecordedRun& run, const ReplayOptions& optio
       return invalid_argument("the calibration is of {}, the run is of {}: fit one on this machine",
                               options.calibration.hardware, in.hardware);
     }
-    const std::string table_key = in.hardware + "/" + in.model + "/" + in.dtype + fmt::format("/{}", in.tp);
+    const std::string dtype = in.dtype.empty() ? run.dtype : in.dtype;
+    const std::string table_key = in.hardware + "/" + in.model + "/" + dtype + fmt::format("/{}", in.tp);
     if (!loaded.contains(table_key)) {
-      CALLIE_ASSIGN_OR_RETURN(loaded[table_key],
-                              load_kernel_tables(perf_root(options), in.hardware, in.model, in.dtype, in.tp));
+      CALLIE_ASSIGN_OR_RETURN(loaded[table_key], load_kernel_tables(perf_root(options), in.hardware, in.model, dtype,
+                                                                    in.tp, run.kv_bytes < 2));
     }
     const Link link{run.link_gbs, run.link_latency_ns, 0};
     CALLIE_ASSIGN_OR_RETURN(group.cost, make_kernel_table_cost(loaded[table_key], group.model, group.parallelism, link,
@@ -121,16 +127,18 @@ StatusOr<SimSpec> replay_spec(const RecordedRun& run, const ReplayOptions& optio
     group.host.per_step = from_us(options.calibration.host_per_step_us);
     group.role = in.role == "prefill" ? Role::kPrefill : in.role == "decode" ? Role::kDecode : Role::kBoth;
     group.devices = in.tp * in.pp * group.parallelism.dp;
-    group.kv_bytes_per_token = group.model.kv_bytes_per_token(2);
+    group.kv_bytes_per_token = group.model.kv_bytes_per_token(run.kv_bytes);
     group.engine.policy = options.policy;
     group.engine.max_seqs = in.max_seqs > 0 ? in.max_seqs : run.max_seqs;
     group.engine.token_budget = in.token_budget > 0 ? in.token_budget : run.token_budget;
     group.engine.block_size = in.block_size > 0 ? in.block_size : run.block_size;
-    group.engine.max_chunk = run.long_prefill;
+    group.engine.max_chunk = in.long_prefill >= 0 ? in.long_prefill : run.long_prefill;
     group.engine.max_context = run.max_model_len;
-    group.engine.prefix_cache = run.prefix_cache;
+    group.engine.prefix_cache = run.prefix_cache && in.prefix_cache;
     group.engine.async = run.async && options.policy == "vllm1";
-    group.engine.reserve_prompt = run.reserve_prompt;
+    group.engine.reserve_prompt = run.reserve_prompt && in.reserve_prompt;
+    // Without a report: vLLM captures graphs for twice max_num_seqs, at most 512.
+    group.graph_rows = run.graph_rows >= 0 ? run.graph_rows : std::min(2 * group.engine.max_seqs, 512);
     if (run.blocks > 0) {
       // vLLM keeps one of the reported blocks as its null block.
       group.engine.blocks = run.blocks - 1;
@@ -139,7 +147,7 @@ StatusOr<SimSpec> replay_spec(const RecordedRun& run, const ReplayOptions& optio
       memory.device_gib = in.memory_gb;
       memory.share = in.memory_share;
       memory.weight_bytes = 2;
-      memory.kv_bytes = 2;
+      memory.kv_bytes = run.kv_bytes;
       memory.block_size = group.engine.block_size;
       auto blocks = kv_blocks(group.model, group.parallelism, memory);
       if (!blocks.ok()) return blocks.status().with_context(run.folder + "/config.json");
@@ -147,16 +155,27 @@ StatusOr<SimSpec> replay_spec(const RecordedRun& run, const ReplayOptions& optio
       notes.push_back(fmt::format("KV blocks computed from memory: {} (the run did not report them)", *blocks));
     }
     // Equal neighbours become one group of several clients.
-    if (in.dp_group.empty() && !spec.groups.empty() && spec.groups.back().parallelism.dp == 1) {
+    if (members.size() == 1 && !spec.groups.empty() && spec.groups.back().parallelism.dp == 1) {
       GroupSpec& last = spec.groups.back();
       if (last.model.name == group.model.name && last.role == group.role && last.parallelism.tp == group.parallelism.tp &&
-          last.parallelism.pp == group.parallelism.pp && last.engine.blocks == group.engine.blocks &&
+          last.parallelism.pp == group.parallelism.pp && last.engine.max_seqs == group.engine.max_seqs &&
+          last.engine.token_budget == group.engine.token_budget && last.engine.max_chunk == group.engine.max_chunk &&
+          last.engine.prefix_cache == group.engine.prefix_cache && last.engine.blocks == group.engine.blocks &&
           last.cost->describe() == group.cost->describe()) {
         ++last.count;
         continue;
       }
     }
     spec.groups.push_back(std::move(group));
+  }
+  const int instances = static_cast<int>(run.instances.size());
+  if (run.dp > 0 && instances > 0 && run.dp != instances) {
+    notes.push_back(fmt::format("config.json holds {} instances, the engine reports data_parallel_size {}: simulated as "
+                                "config.json says", instances, run.dp));
+  }
+  if (run.tp > 0 && run.tp != run.instances[0].tp) {
+    notes.push_back(fmt::format("config.json says tp_size {}, the engine reports tensor_parallel_size {}: simulated as "
+                                "config.json says", run.instances[0].tp, run.tp));
   }
   for (size_t p = 0; p < spec.groups.size(); ++p) {
     for (size_t d = 0; d < spec.groups.size(); ++d) {

@@ -35,14 +35,19 @@ struct RecordedRun {
     std::string model, hardware, role, dp_group, dtype;
     double memory_gb = 0, memory_share = 0.9, memory_gbs = 0;
     int tp = 1, pp = 1, ep = 1;
-    int max_seqs = 0, token_budget = 0, block_size = 0;
+    int max_seqs = 0, token_budget = 0, block_size = 0, long_prefill = -1;
+    bool prefix_cache = true, reserve_prompt = true;  ///< false: the instance turns it off
   };
   std::string folder;
   std::vector<Instance> instances;
   std::vector<Request> requests;
-  double link_gbs = 0, link_latency_ns = 0;
+  double link_gbs = 0, link_latency_ns = 0;  ///< decimal GB/s; the file says GiB/s
   std::string engine;  ///< "vLLM 0.19.0"
   int max_seqs = 256, token_budget = 2048, block_size = 16, max_model_len = 0, blocks = 0, long_prefill = 0;
+  int graph_rows = -1;  ///< rows up to which the engine replays captured graphs; -1: not reported
+  int dp = 0, tp = 0;   ///< that the engine reports; 0: it does not
+  double kv_bytes = 2;  ///< per element
+  std::string kv_dtype, dtype;
   bool prefix_cache = true, async = false, reserve_prompt = false;
 };
 

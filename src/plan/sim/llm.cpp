@@ -95,21 +95,27 @@ bool Run::plan(Client& c, std::vector<BatchView>& views, std::vector<uint8_t>& p
 Ns Run::duration(Client& c, const std::vector<BatchView>& views, const std::vector<uint8_t>& planned) {
   const GroupSpec& g = spec_.groups[c.group];
   const bool alone = views.size() == 1;
-  int padded = 0;
-  if (!alone) {
-    // Ranks of a data-parallel group step together; those without work compute one token.
-    for (size_t e = 0; e < views.size(); ++e) padded = std::max(padded, planned[e] ? views[e].tokens() : 1);
+  // Ranks of a data-parallel group step together; those without work compute one token.
+  GroupRows rows;
+  for (size_t e = 0; !alone && e < views.size(); ++e) {
+    const int own = planned[e] ? views[e].tokens() : 1;
+    rows.largest = std::max(rows.largest, own);
+    rows.total += own;
   }
+  const bool padded = rows.largest <= g.graph_rows;
+  if (padded) rows.total = rows.largest * static_cast<int>(views.size());
   Ns longest = 0;
   int64_t sequences = 0, tokens = 0;
   for (size_t e = 0; e < views.size(); ++e) {
     if (!alone && !planned[e]) {
       BatchView dummy;
       dummy.add_decode(1, 1);
-      longest = std::max(longest, g.cost->step_ns(dummy, padded));
+      rows.own = padded ? rows.largest : 1;
+      longest = std::max(longest, g.cost->step_ns(dummy, rows));
       continue;
     }
-    Ns time = g.cost->step_ns(views[e], padded);
+    if (!alone) rows.own = padded ? rows.largest : views[e].tokens();
+    Ns time = g.cost->step_ns(views[e], rows);
     if (views[e].swapped_tokens > 0) {
       time += static_cast<Ns>(static_cast<double>(views[e].swapped_tokens) * g.kv_bytes_per_token / g.host_gbs);
     }
@@ -119,7 +125,7 @@ Ns Run::duration(Client& c, const std::vector<BatchView>& views, const std::vect
       draft.decode_context = views[e].decode_context;
       draft.decode_context_max = views[e].decode_context_max;
       draft.decode_context_min = views[e].decode_context_min;
-      time += g.engine.draft_tokens * g.draft_cost->step_ns(draft, 0);
+      time += g.engine.draft_tokens * g.draft_cost->step_ns(draft);
     }
     longest = std::max(longest, time);
     sequences += views[e].prefill_chunks + views[e].decode_sequences;
@@ -406,10 +412,7 @@ void Run::llm_finished(Client& c, uint32_t id) {
   r.last = now_;
   spend(r, kSlotDecode);
   ++r.stage;
-  // Later stages choose their own clients, but the row names the one that served.
-  const int16_t served = r.client;
   advance(id);
-  (void)served;
 }
 
 void Run::hand_over(Client& c, uint32_t id) {

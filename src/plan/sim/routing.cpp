@@ -115,7 +115,7 @@ bool Run::fetch_kv(int client, uint32_t id) {
     view.add_prefill(chunk, near + (tokens - near - chunk) / 2);
     view.samples = 1;
     const double compute_ns =
-        static_cast<double>(g.cost->step_ns(view, 0)) * static_cast<double>(tokens - near) / std::max(chunk, 1);
+        static_cast<double>(g.cost->step_ns(view)) * static_cast<double>(tokens - near) / std::max(chunk, 1);
     if (fetch_ns >= compute_ns) {
       ++tier.recomputed;
       continue;

@@ -59,6 +59,8 @@ struct GroupSpec {
   Hardware hardware;                     ///< for energy and price
   Parallelism parallelism;
   EngineOptions engine;
+  /// Data-parallel ranks pad to the largest of them up to this many rows (CUDA graphs); beyond, each keeps its own.
+  int graph_rows = 512;
   HostCost host;
   double kv_bytes_per_token = 0;         ///< of the whole model
   double weight_bytes_per_element = 2;
