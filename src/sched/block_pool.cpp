@@ -13,7 +13,8 @@ BlockHash chain_hash(BlockHash parent, std::span<const int32_t> tokens) {
   return hash == 0 ? 1 : hash;
 }
 
-BlockPool::BlockPool(const BlockPoolOptions& options) : options_(options), blocks_(options.n_blocks) {
+BlockPool::BlockPool(const BlockPoolOptions& options)
+    : options_(options), references_(options.n_blocks), states_(options.n_blocks), blocks_(options.n_blocks) {
   const auto n = static_cast<uint64_t>(std::max(options.n_blocks, 1));
   const uint64_t capacity = std::bit_ceil(n * 2);
   shift_ = 64 - std::countr_zero(capacity);
@@ -21,14 +22,11 @@ BlockPool::BlockPool(const BlockPoolOptions& options) : options_(options), block
     table_.resize(capacity);
     if (options_.verify_tokens) tokens_.resize(n * static_cast<uint64_t>(options.block_size));
   }
+  free_.reserve(n);
   for (BlockId id = options.n_blocks - 1; id >= 0; --id) push_free(id);
 }
 
-void BlockPool::push_free(BlockId id) {
-  blocks_[id].next = free_;
-  free_ = id;
-  ++n_free_;
-}
+void BlockPool::push_free(BlockId id) { free_.push_back(id); }
 
 void BlockPool::append_cached(BlockId id) {
   Block& block = blocks_[id];
@@ -71,37 +69,38 @@ void BlockPool::erase(BlockHash hash) {
 }
 
 BlockId BlockPool::allocate() {
-  BlockId id = free_;
-  if (id != kNoBlock) {
-    free_ = blocks_[id].next;
-    --n_free_;
+  BlockId id = kNoBlock;
+  if (!free_.empty()) {
+    id = free_.back();
+    free_.pop_back();
   } else if (oldest_ != kNoBlock) {
     id = oldest_;
     remove_cached(id);
     erase(blocks_[id].hash);
+    blocks_[id].hash = 0;
+    states_[id] = State::kPlain;
     ++stats_.evictions;
   } else {
     return kNoBlock;
   }
-  blocks_[id] = Block{.references = 1};
+  references_[id] = 1;
   ++stats_.allocations;
   ++version_;
   return id;
 }
 
 void BlockPool::retain(BlockId id) {
-  if (blocks_[id].references++ == 0) remove_cached(id);
+  if (references_[id]++ == 0) remove_cached(id);
   ++version_;
 }
 
 void BlockPool::release(BlockId id) {
-  Block& block = blocks_[id];
   ++version_;
-  if (--block.references > 0) return;
-  if (block.hash != 0 && block.ready) {
+  if (--references_[id] > 0) return;
+  if (states_[id] == State::kReady) {
     append_cached(id);
   } else {
-    if (block.hash != 0) unpublish(id);
+    if (states_[id] == State::kPending) unpublish(id);
     push_free(id);
   }
 }
@@ -111,7 +110,7 @@ BlockPool::Found BlockPool::find(BlockHash hash, std::span<const int32_t> tokens
   if (!options_.prefix_cache || hash == 0) return {};
   const BlockId id = table_[find_slot(hash)].id;
   if (id == kNoBlock) return {};
-  if (!blocks_[id].ready) return {Presence::kPending, id};
+  if (states_[id] != State::kReady) return {Presence::kPending, id};
   if (!tokens_.empty() && !tokens.empty()) {
     const int32_t* stored = &tokens_[static_cast<size_t>(id) * options_.block_size];
     if (!std::equal(tokens.begin(), tokens.end(), stored)) {
@@ -129,22 +128,21 @@ void BlockPool::announce(BlockId id, BlockHash hash) {
   if (slot.id != kNoBlock) return;
   slot = {hash, id};
   blocks_[id].hash = hash;
-  blocks_[id].ready = false;
+  states_[id] = State::kPending;
   ++version_;
 }
 
 bool BlockPool::publish(BlockId id, BlockHash hash, std::span<const int32_t> tokens) {
   if (!options_.prefix_cache || hash == 0) return false;
-  Block& block = blocks_[id];
   Slot& slot = table_[find_slot(hash)];
   if (slot.id != kNoBlock && slot.id != id) {
-    Block& other = blocks_[slot.id];
-    if (other.ready) return false;
-    other.hash = 0;  // that owner is slower: ours is found from now on
+    if (states_[slot.id] == State::kReady) return false;
+    blocks_[slot.id].hash = 0;
+    states_[slot.id] = State::kPlain;  // that owner is slower: ours is found from now on
   }
   slot = {hash, id};
-  block.hash = hash;
-  block.ready = true;
+  blocks_[id].hash = hash;
+  states_[id] = State::kReady;
   if (!tokens_.empty() && !tokens.empty()) {
     std::copy(tokens.begin(), tokens.end(), &tokens_[static_cast<size_t>(id) * options_.block_size]);
   }
@@ -157,7 +155,7 @@ void BlockPool::unpublish(BlockId id) {
   if (block.hash == 0) return;
   erase(block.hash);
   block.hash = 0;
-  block.ready = false;
+  states_[id] = State::kPlain;
   ++version_;
 }
 

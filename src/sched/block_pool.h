@@ -48,10 +48,10 @@ class BlockPool {
   int32_t blocks_for(int64_t n_tokens) const {
     return static_cast<int32_t>((n_tokens + options_.block_size - 1) / options_.block_size);
   }
-  int32_t used() const { return options_.n_blocks - n_free_ - n_cached_; }
+  int32_t used() const { return options_.n_blocks - available(); }
   int32_t cached() const { return n_cached_; }
   /// Blocks that allocate() can still give: free ones, then cached ones.
-  int32_t available() const { return n_free_ + n_cached_; }
+  int32_t available() const { return static_cast<int32_t>(free_.size()) + n_cached_; }
   const BlockPoolStats& stats() const { return stats_; }
   /// Changes whenever the pool does; equal versions mean that a failed admission would fail again.
   uint64_t version() const { return version_; }
@@ -62,7 +62,7 @@ class BlockPool {
   void retain(BlockId id);
   /// One reference less. The last one makes the block cached if it is ready under its hash, else free.
   void release(BlockId id);
-  int32_t references(BlockId id) const { return blocks_[id].references; }
+  int32_t references(BlockId id) const { return references_[id]; }
   BlockHash hash(BlockId id) const { return blocks_[id].hash; }
 
   /// Where a hash stands: nowhere, in a block that some sequence has yet to compute, or ready to be shared.
@@ -86,13 +86,13 @@ class BlockPool {
   void clear_cache();
 
  private:
+  /// Contents with a hash. Free blocks have none.
   struct Block {
     BlockHash hash = 0;
-    int32_t references = 0;
     BlockId previous = kNoBlock;  // in the order of eviction, while cached
-    BlockId next = kNoBlock;      // the same, or the next free block
-    bool ready = false;
+    BlockId next = kNoBlock;
   };
+  enum class State : uint8_t { kPlain, kPending, kReady };  // no hash; announced; findable
   struct Slot {
     BlockHash hash = 0;
     BlockId id = kNoBlock;
@@ -107,14 +107,16 @@ class BlockPool {
   void push_free(BlockId id);
 
   BlockPoolOptions options_;
+  // By block. Allocation and release of plain blocks, the common case, touch the two small arrays only.
+  std::vector<int32_t> references_;
+  std::vector<State> states_;
   std::vector<Block> blocks_;
   std::vector<Slot> table_;      // open addressing, linear probing, at most half full
   std::vector<int32_t> tokens_;  // [n_blocks, block_size], with verify_tokens
   int shift_ = 0;
-  BlockId free_ = kNoBlock;         // stack of free blocks
+  std::vector<BlockId> free_;       // a stack
   BlockId oldest_ = kNoBlock;       // given up first
   BlockId newest_ = kNoBlock;
-  int32_t n_free_ = 0;
   int32_t n_cached_ = 0;
   uint64_t version_ = 0;
   BlockPoolStats stats_;

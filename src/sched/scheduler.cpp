@@ -51,7 +51,7 @@ StatusOr<Handle> Scheduler::submit(const Request& request, double now) {
   s.cancelled = s.held = false;
   s.hold_after_step = request.hold_after_step;
   s.prompt_tokens = s.known_tokens = prompt;
-  s.computed_tokens = s.cached_tokens = s.preemptions = s.n_published = 0;
+  s.computed_tokens = s.cached_tokens = s.preemptions = s.n_published = s.ready_tokens = 0;
   s.max_new = request.max_new;
   s.priority = request.priority;
   s.planned_row = -1;
@@ -140,6 +140,7 @@ StatusOr<Handle> Scheduler::fork(Handle handle, uint64_t request_id, double now)
   s.queued_s = s.scheduled_s = now;
   s.draft.clear();
   s.held = false;
+  s.ready_tokens = slots_[handle.slot].ready_tokens = 0;
   for (BlockId id : s.blocks) pool_->retain(id);
   insert_running(slot);
   ++stats_.submitted;
@@ -171,6 +172,7 @@ Status Scheduler::truncate(Handle handle, int32_t length) {
 }
 
 void Scheduler::release_blocks(Sequence& s, int32_t keep) {
+  s.ready_tokens = 0;
   // The last block first: the end of a prefix is given up before its beginning.
   while (static_cast<int32_t>(s.blocks.size()) > keep) {
     pool_->release(s.blocks.back());
@@ -193,7 +195,6 @@ void Scheduler::extend_hashes(Sequence& s) {
 }
 
 void Scheduler::publish(Sequence& s) {
-  if (!pool_->prefix_cache() || s.computed_tokens < (s.n_published + 1) * pool_->block_size()) return;
   const int32_t full = s.computed_tokens / pool_->block_size();
   extend_hashes(s);
   for (; s.n_published < full; ++s.n_published) {
@@ -221,7 +222,7 @@ void Scheduler::commit(std::span<const RowResult> results, double now) {
     }
     stats_.drafted += row.n_draft;
     stats_.accepted += row.n_draft > 0 ? accepted : 0;
-    publish(s);
+    if (has_unpublished(s)) publish(s);
     if (s.cancelled) {
       finish(row.handle.slot, s.finish_reason, now);
     } else if (result.finish != FinishReason::kNone) {

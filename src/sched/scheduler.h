@@ -63,6 +63,7 @@ struct Sequence {
   int32_t max_new = 0;
   int32_t n_published = 0;     // leading blocks that are shared or were offered for sharing
   int32_t planned_row = -1;    // in the step in flight
+  int32_t ready_tokens = 0;    // known tokens up to here have their place: a block of its own, not yet shared
   double first_token_s = -1;   // -1 = not yet
   uint64_t request_id = 0;
   std::vector<BlockId> blocks;       // cover the computed tokens and those of the step in flight
@@ -203,7 +204,6 @@ class Scheduler {
   Admission try_admit(int32_t slot, double now);
   void add_row(int32_t slot, int32_t n_tokens, int32_t n_draft);
   void add_decode_row(int32_t slot);
-  bool last_block_is_ready(const Sequence& sequence) const;
   /// Blocks for `length` tokens, the first written one private. May preempt sequences ranked below `rank`.
   bool ensure_blocks(size_t rank, int32_t length, bool may_preempt);
   bool make_writable(Sequence& sequence, int32_t index);
@@ -212,6 +212,9 @@ class Scheduler {
   bool preempt_held(size_t rank);
   void release_blocks(Sequence& sequence, int32_t keep);
   void publish(Sequence& sequence);
+  bool has_unpublished(const Sequence& s) const {
+    return pool_->prefix_cache() && s.computed_tokens >= (s.n_published + 1) * pool_->block_size();
+  }
   void extend_hashes(Sequence& sequence);
   std::span<const int32_t> block_tokens(const Sequence& sequence, int32_t index) const;
   void finish(int32_t slot, FinishReason reason, double now);

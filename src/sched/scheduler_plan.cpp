@@ -86,14 +86,6 @@ void Scheduler::add_decode_row(int32_t slot) {
   plan_.ctx_decode += s.known_tokens;
 }
 
-/// Whether the next token's place is in the sequence's last block, which is its own and not yet shared.
-bool Scheduler::last_block_is_ready(const Sequence& s) const {
-  const auto n = static_cast<int32_t>(s.blocks.size());
-  const int32_t size = pool_->block_size();
-  return n * size >= s.known_tokens && (n - 1) * size <= s.computed_tokens && s.n_published < n &&
-         pool_->references(s.blocks.back()) == 1;
-}
-
 bool Scheduler::make_writable(Sequence& s, int32_t index) {
   BlockId& id = s.blocks[index];
   if (pool_->references(id) > 1) {
@@ -156,6 +148,10 @@ void Scheduler::plan_generation() {
     const int32_t slot = running_[rank];
     Sequence& s = slots_[slot];
     if (s.held || s.known_tokens - s.computed_tokens != 1 || s.known_tokens == s.prompt_tokens) continue;
+    if (s.draft.empty() && s.known_tokens <= s.ready_tokens) {
+      add_decode_row(slot);
+      continue;
+    }
     const int32_t most = std::min(options_.token_budget - plan_.n_tokens - 1, s.max_new - s.output_tokens() - 1);
     auto n_draft = std::clamp(static_cast<int32_t>(s.draft.size()), 0, std::max(most, 0));
     if (n_draft > 0 && !ensure_blocks(rank, s.known_tokens + n_draft, false)) n_draft = 0;
@@ -164,11 +160,13 @@ void Scheduler::plan_generation() {
       preempt(slot);
       return;
     }
+    s.ready_tokens = (s.computed_tokens / pool_->block_size() + 1) * pool_->block_size();
     add_row(slot, 1 + n_draft, n_draft);
   }
 }
 
 void Scheduler::plan_prompts() {
+  if (plan_.rows.size() == running_.size()) return;
   for (size_t rank = 0; rank < running_.size() && plan_.n_tokens < options_.token_budget; ++rank) {
     const int32_t slot = running_[rank];
     Sequence& s = slots_[slot];
@@ -277,7 +275,7 @@ void Scheduler::repeat_steps(int64_t n) {
     while (static_cast<int32_t>(s.blocks.size()) * pool_->block_size() < s.known_tokens) {
       s.blocks.push_back(pool_->allocate());
     }
-    publish(s);
+    if (has_unpublished(s)) publish(s);
   }
   plan_.ctx_decode += n * static_cast<int64_t>(plan_.rows.size());
 }

@@ -129,6 +129,12 @@ TEST(Invariants, RandomConfigurations) {
     ASSERT_TRUE(single.ok());
     ASSERT_TRUE(bytes_of(r) == bytes_of(*single));
     ASSERT_EQ(r.steps_done, single->steps_done);
+    stepping.plan_each_step = true;
+    auto planned = simulate(stepping);
+    ASSERT_TRUE(planned.ok());
+    ASSERT_TRUE(bytes_of(r) == bytes_of(*planned));
+    ASSERT_EQ(r.steps_done, planned->steps_done);
+    for (size_t k = 0; k < r.clients.size(); ++k) ASSERT_EQ(r.clients[k].peak_blocks, planned->clients[k].peak_blocks);
   }
 }
 

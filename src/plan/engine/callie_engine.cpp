@@ -48,6 +48,8 @@ class CallieEngine : public Engine {
     CALLIE_ASSIGN_OR_RETURN(const sched::Handle handle, scheduler_.submit(r, to_seconds(now)));
     if (requests_.size() <= request.id) requests_.resize(std::max<size_t>(request.id + 1, requests_.size() * 2));
     requests_[request.id] = {handle, request.output, true};
+    if (static_cast<int32_t>(ends_.size()) <= handle.slot) ends_.resize(std::max<size_t>(handle.slot + 1, ends_.size() * 2));
+    ends_[handle.slot] = request.prompt + request.output;
     ++live_;
     return ok_status();
   }
@@ -68,11 +70,11 @@ class CallieEngine : public Engine {
     if (plan.rows.empty()) return false;
     decode_only_ = true;
     for (const sched::Row& row : plan.rows) {
-      if (row.kind == sched::RowKind::kPrefill) {
+      if (row.kind == sched::RowKind::kDecode) {
+        view.add_decode(1, row.start);
+      } else {
         view.add_prefill(row.n_tokens, row.start);
         decode_only_ = false;
-      } else {
-        view.add_decode(row.n_tokens, row.start);
       }
       view.samples += row.samples;
     }
@@ -80,32 +82,39 @@ class CallieEngine : public Engine {
   }
 
   void commit(Ns now) override {
-    results_.resize(plan_->rows.size());
-    for (size_t i = 0; i < plan_->rows.size(); ++i) {
+    const size_t n = plan_->rows.size();
+    while (results_.size() < n) results_.push_back({.n_new = 1});
+    changed_.clear();
+    for (size_t i = 0; i < n; ++i) {
       const sched::Row& row = plan_->rows[i];
+      // A decode computes its last known token: one more than row.start + 1 are known afterwards.
+      if (row.kind == sched::RowKind::kDecode && row.start + 2 < ends_[row.handle.slot]) continue;
+      changed_.push_back(i);
       sched::RowResult& result = results_[i];
-      result = {};
-      if (!row.samples) continue;
+      if (!row.samples) {
+        result.n_new = 0;
+        continue;
+      }
       const sched::Sequence& s = scheduler_.sequence(row.handle);
       const auto id = static_cast<uint32_t>(s.request_id);
-      result.n_new = 1;
       if (s.output_tokens() == 0) events_.push_back({EngineEvent::Kind::kFirstToken, id, 0});
-      if (s.output_tokens() + 1 >= requests_[id].output) {
+      if (s.known_tokens + 1 >= ends_[row.handle.slot]) {
         result.finish = sched::FinishReason::kStop;
         events_.push_back({EngineEvent::Kind::kFinished, id, 0});
         requests_[id].live = false;
         --live_;
       }
     }
-    scheduler_.commit(results_, to_seconds(now));
+    scheduler_.commit(std::span(results_).first(n), to_seconds(now));
+    for (const size_t i : changed_) results_[i] = {.n_new = 1};
   }
 
   int64_t repeats() const override {
     if (!decode_only_) return 0;
     int64_t steps = scheduler_.repeatable_steps();
     for (size_t i = 0; i < plan_->rows.size() && steps > 0; ++i) {
-      const sched::Sequence& s = scheduler_.sequence(plan_->rows[i].handle);
-      steps = std::min<int64_t>(steps, requests_[s.request_id].output - s.output_tokens() - 1);
+      const sched::Row& row = plan_->rows[i];
+      steps = std::min<int64_t>(steps, ends_[row.handle.slot] - row.start - 2);
     }
     return steps;
   }
@@ -169,7 +178,9 @@ class CallieEngine : public Engine {
   sched::BlockPool pool_;
   sched::Scheduler scheduler_;
   std::vector<Entry> requests_;  // by id
-  std::vector<sched::RowResult> results_;
+  std::vector<int32_t> ends_;    // by slot: known tokens with which the request ends
+  std::vector<sched::RowResult> results_;  // one new token each, but where `changed_` says
+  std::vector<size_t> changed_;
   const sched::StepPlan* plan_ = nullptr;
   int64_t preemptions_ = 0;
   int64_t live_ = 0;

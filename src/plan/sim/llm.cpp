@@ -157,10 +157,13 @@ void Run::begin_step(Client& c) {
   c.admitted = 0;
   const BatchView& view = c.views[0];
   c.batch = view.decode_sequences;
-  if (spec_.fast_forward && c.engines.size() == 1 && admitted == 0 && !spec_.trace_steps && view.prefill_tokens == 0 &&
-      view.swapped_tokens == 0 && !g.draft_cost && view.decode_tokens == view.decode_sequences) {
+  c.repeats = 0;
+  if (!spec_.plan_each_step && c.engines.size() == 1 && view.prefill_tokens == 0 && view.swapped_tokens == 0 &&
+      !g.draft_cost && view.decode_tokens == view.decode_sequences && view.window == 0) {
     const int64_t more = c.engines[0]->repeats();
-    if (more > 0 && g.cost->affine(view, c.affine)) {
+    c.repeats = more;
+    if (more > 0 && spec_.fast_forward && admitted == 0 && !spec_.trace_steps && g.cost->affine(view, c.affine)) {
+      c.repeats = 0;
       c.context = view.decode_context;
       c.merged = std::min<int64_t>(more, 1 << 20) + 1;
       c.end = c.start + elapsed(c, c.merged);
@@ -192,6 +195,7 @@ void Run::count_steps(Client& c, int64_t steps, Ns time) {
 
 /// Brings a client with merged steps to the state it has just before `now`: steps that ended earlier are applied.
 void Run::sync(Client& c, Ns now) {
+  settle(c);
   if (!c.busy || c.merged <= 1 || now <= c.start) return;
   // Largest j <= merged - 1 with start + elapsed(j) < now.
   const Ns gap = now - c.start;
@@ -221,12 +225,22 @@ void Run::sync(Client& c, Ns now) {
 
 /// Cuts a merged series at the end of the step in progress.
 void Run::interrupt(Client& c) {
+  settle(c);
+  c.repeats = 0;
   if (c.merged <= 1) return;
   sync(c, now_);
   if (c.merged <= 1) return;
   c.merged = 1;
   c.end = c.start + elapsed(c, 1);
   events_.push(c.end, EventType::kStepEnd, static_cast<uint32_t>(&c - clients_.data()), ++c.generation);
+}
+
+/// Lets the engine apply the repeated steps that were simulated without asking it.
+void Run::settle(Client& c) {
+  if (c.behind == 0) return;
+  c.engines[0]->repeat(c.behind);
+  c.behind = 0;
+  c.peak_blocks = std::max(c.peak_blocks, c.engines[0]->pool().used());
 }
 
 void Run::step_end(Client& c) {
@@ -261,6 +275,20 @@ void Run::step_end(Client& c) {
   if (spec_.trace_steps && result_.steps.size() < spec_.max_trace_steps) {
     result_.steps.push_back({c.start, now_, self, c.views[0].prefill_tokens, c.views[0].decode_sequences});
   }
+  if (c.repeats > 0) {
+    // The next step is the same, one token further.
+    --c.repeats;
+    ++c.behind;
+    BatchView& view = c.views[0];
+    view.decode_context += c.batch;
+    ++view.decode_context_max;
+    ++view.decode_context_min;
+    c.start = now_;
+    c.end = now_ + duration(c, c.views, c.planned);
+    events_.push(c.end, EventType::kStepEnd, self, ++c.generation);
+    return;
+  }
+  settle(c);
   c.busy = false;
   for (size_t e = 0; e < c.engines.size(); ++e) {
     if (!c.planned[e]) continue;
@@ -462,7 +490,7 @@ void Run::try_reserve(Client& d) {
       continue;
     }
     if (!d.engines[best]->reserve(request, now_)) return;
-    if (d.busy && d.merged > 1) interrupt(d);  // blocks are scarcer than the merged steps assumed
+    if (d.busy) interrupt(d);  // blocks are scarcer than the merged steps assumed
     d.incoming.pop_front();
     d.outstanding += r.output;
     // The latency first, then the bytes.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 
 namespace callie::plan {
 namespace {
@@ -35,7 +36,7 @@ void Series::add(double value) {
     return;
   }
   values_.push_back(value);
-  sorted_ = false;
+  selected_ = 0;
   if (values_.size() > kExact) fold();
 }
 
@@ -43,11 +44,17 @@ double Series::percentile(double q) const {
   if (count_ == 0) return 0;
   const double position = q * static_cast<double>(count_ - 1);
   if (bins_.empty()) {
-    if (!sorted_) std::sort(values_.begin(), values_.end());
-    sorted_ = true;
     const auto low = static_cast<size_t>(position);
-    const size_t high = std::min(low + 1, values_.size() - 1);
-    return values_[low] + (position - static_cast<double>(low)) * (values_[high] - values_[low]);
+    const auto begin = values_.begin();
+    // Quantiles are mostly asked in ascending order: each narrows the range of the next.
+    const bool above = low >= selected_;
+    const auto first = above ? begin + static_cast<std::ptrdiff_t>(selected_) : begin;
+    const auto last = above ? values_.end() : begin + static_cast<std::ptrdiff_t>(selected_) + 1;
+    const auto at = begin + static_cast<std::ptrdiff_t>(low);
+    std::nth_element(first, at, last);
+    selected_ = low;
+    const double next = at + 1 < last ? *std::min_element(at + 1, last) : *at;
+    return *at + (position - static_cast<double>(low)) * (next - *at);
   }
   int64_t below = 0;
   for (size_t i = 0; i < kBins; ++i) {
@@ -64,10 +71,8 @@ double Series::percentile(double q) const {
 double Series::share_below(double limit) const {
   if (count_ == 0) return 1;
   if (bins_.empty()) {
-    if (!sorted_) std::sort(values_.begin(), values_.end());
-    sorted_ = true;
-    const auto end = std::upper_bound(values_.begin(), values_.end(), limit);
-    return static_cast<double>(end - values_.begin()) / static_cast<double>(values_.size());
+    const auto below = std::count_if(values_.begin(), values_.end(), [&](double value) { return value <= limit; });
+    return static_cast<double>(below) / static_cast<double>(values_.size());
   }
   int64_t below = 0;
   for (size_t i = 0; i < kBins && kSmallest * std::pow(kRatio, static_cast<double>(i)) <= limit; ++i) below += bins_[i];

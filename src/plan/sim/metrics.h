@@ -23,14 +23,14 @@ class Series {
   /// Share of the values <= `limit`.
   double share_below(double limit) const;
   bool exact() const { return bins_.empty(); }
-  const std::vector<double>& values() const { return values_; }
+  const std::vector<double>& values() const { return values_; }  ///< in no order
 
  private:
   void fold();
   void count_in_bin(double value);
 
   mutable std::vector<double> values_;
-  mutable bool sorted_ = true;
+  mutable size_t selected_ = 0;  ///< values_[selected_] stands where sorting would put it, smaller ones before it
   std::vector<int64_t> bins_;
   int64_t count_ = 0;
   double sum_ = 0, max_ = 0;

@@ -59,6 +59,7 @@ class Run {
     uint32_t generation = 0;
     Ns start = 0;
     int64_t merged = 1;  // steps up to the end event
+    int64_t repeats = 0, behind = 0;  // steps that need no new plan; those of them that the engine has not applied yet
     AffineStep affine;
     int32_t batch = 0;
     int64_t context = 0;
@@ -118,6 +119,7 @@ class Run {
   void branch_finished(uint32_t id);
   void sync(Client& c, Ns now);
   void interrupt(Client& c);
+  void settle(Client& c);
   Ns elapsed(const Client& c, int64_t steps) const;
   void count_steps(Client& c, int64_t steps, Ns time);
   EngineRequest engine_request(const Live& r, uint32_t id) const;

@@ -157,6 +157,7 @@ struct SimSpec {
   SloSpec slo;
   PowerSpec power;
   bool fast_forward = true;
+  bool plan_each_step = false;   ///< ask the scheduler at every step, also when its last plan can only repeat (tests)
   bool per_request = false;      ///< keep a row of each request
   Ns sample_period = 0;          ///< time series; 0: none
   bool trace_steps = false;      ///< keep the steps (Perfetto)
