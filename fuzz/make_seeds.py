@@ -47,6 +47,22 @@ def safetensors_seed():
     put("safetensors", "empty", struct.pack("<Q", 2) + b"{}")
 
 
+def plan_seeds():
+    put("plan_trace", "azure.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,109\n")
+    put("plan_trace", "vidur.csv", "arrived_at,num_prefill_tokens,num_decode_tokens\n0.1,374,44\n0.4,396,109\n")
+    put("plan_trace", "lengths.csv", "num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n374,44,418,8.5\n")
+    put("plan_trace", "splitwise.csv", "request_id,arrival_timestamp,prompt_size,token_size\n0,0.0,374,44\n")
+    put("plan_trace", "burstgpt.csv", "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,Conversation log\n")
+    put("plan_trace", "tracev2.csv", "request_id,arrival_time_us,input_tokens,output_tokens\n0,1000,10,20\n")
+    put("plan_trace", "mooncake.jsonl", '{"timestamp": 0, "input_length": 1030, "output_length": 5, "hash_ids": [1, 2, 3]}\n{"timestamp": 3000, "input_length": 700, "output_length": 9, "hash_ids": [1, 4]}\n')
+    put("plan_trace", "llmservingsim.jsonl", '{"input_toks": 12, "output_toks": 3, "arrival_time_ns": 1000}\n')
+    put("plan_trace", "callie.jsonl", '{"model": "m", "threads": 1, "token_budget": 512, "max_seqs": 8, "block_size": 16, "blocks": 64, "version": "0"}\n{"arrival_s": 0.1, "queued_s": 0.1, "scheduled_s": 0.2, "first_token_s": 0.3, "finished_s": 0.4, "prompt_tokens": 8, "cached_tokens": 0, "output_tokens": 4, "max_tokens": 4, "prompt_block_hashes": [], "priority": 0, "preemptions": 0, "finish_reason": "length"}\n')
+    examples = os.path.join(os.path.dirname(corpus), "..", "examples", "plan")
+    for name in sorted(os.listdir(examples)):
+        with open(os.path.join(examples, name), "rb") as file:
+            put("plan_config", name, file.read())
+
+
 def tokenizer_seeds():
     added = [{"id": 0, "content": "<s>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}]
     letters = {letter: i + 1 for i, letter in enumerate("abcdefgh\u0120\u010a")}
@@ -169,6 +185,7 @@ http_seeds()
 api_request_seeds()
 safetensors_seed()
 edge_cloud_seeds()
+plan_seeds()
 tokenizer_seeds()
 template_seeds()
 systemverilog_seeds()

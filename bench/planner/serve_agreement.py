@@ -5,6 +5,9 @@ Starts the server (pinned to one processor, the load generator on another), reco
 shares of the measured capacity, fits the step cost to the calibration steps alone and replays the others.
 
     bench/planner/serve_agreement.py record --callie build/release/callie --model smollm2-135m -o logs
+    # or piece by piece, each of at most a minute, on a machine that is quiet for short times only:
+    for piece in calibration capacity $(bench/planner/serve_agreement.py pieces -o logs); do
+      bench/planner/serve_agreement.py record --callie build/release/callie -o logs --only $piece; done
     bench/planner/serve_agreement.py report --callie build/release/callie -o logs
 """
 
@@ -79,22 +82,42 @@ def record(args):
         rows = [json.loads(line) for line in open(f"{args.output}/capacity.requests.jsonl")][1:]
         span = max(r["finished_s"] for r in rows) - min(r["arrival_s"] for r in rows)
         json.dump({"requests_per_s": len(rows) / span, "wall_s": time.time() - started}, open(f"{args.output}/capacity.json", "w"))
+    if args.only in ("calibration", "capacity"):
+        return
     rate = json.load(open(f"{args.output}/capacity.json"))["requests_per_s"]
     print(f"capacity {rate:.2f} requests/s")
-    for percent in (30, 60, 85, 100, 120):
-        if args.only in ("", str(percent)):
-            run(args, f"poisson{percent}", ["--prompts", f"{args.output}/replay.jsonl", "--rate", rate * percent / 100,
-                                            "--requests", args.requests, "-n", 24, "--seed", percent])
-    if args.only in ("", "burst"):
-        # Gamma gaps of the variation of the Azure conversation trace's bursts, at 70 % of the capacity.
-        rng = random.Random(5)
-        at = 0.0
-        with open(f"{args.output}/burst.csv", "w") as out:
-            for _ in range(args.requests):
-                at += rng.gammavariate(0.2, 5 / (0.7 * rate))
-                out.write(f"{at:.6f}\n")
-        run(args, "burst70", ["--prompts", f"{args.output}/replay.jsonl", "--trace", f"{args.output}/burst.csv",
-                              "--requests", args.requests, "-n", 24])
+    for piece in pieces(args):
+        if args.only in ("", piece):
+            kind, part = piece.split(".")
+            count = min(args.requests, piece_requests(args, kind))
+            common = ["--prompts", f"{args.output}/replay.jsonl", "--requests", count, "-n", 24]
+            if kind == "burst":
+                # Gamma gaps of the variation of the Azure conversation trace's bursts, at 70 % of the capacity.
+                rng = random.Random(5 + int(part))
+                at = 0.0
+                with open(f"{args.output}/burst.{part}.csv", "w") as out:
+                    for _ in range(count):
+                        at += rng.gammavariate(0.2, 5 / (0.7 * rate))
+                        out.write(f"{at:.6f}\n")
+                run(args, f"burst70.{part}", [*common, "--trace", f"{args.output}/burst.{part}.csv"])
+            else:
+                run(args, f"poisson{kind}.{part}",
+                    [*common, "--rate", rate * int(kind) / 100, "--seed", 10 * int(kind) + int(part)])
+
+
+def piece_requests(args, kind):
+    """Requests of a piece of at most `seconds`."""
+    rate = json.load(open(f"{args.output}/capacity.json"))["requests_per_s"]
+    share = 0.7 if kind == "burst" else min(int(kind) / 100, 1)
+    return max(int(rate * share * args.seconds), 10)
+
+
+def pieces(args):
+    """KIND.PART of every load, in pieces of at most `seconds`, at least three of each kind (the repeats)."""
+    out = []
+    for kind in ("30", "60", "85", "100", "120", "burst"):
+        out += [f"{kind}.{k}" for k in range(max(3, -(-args.requests // piece_requests(args, kind))))]
+    return out
 
 
 def what_if(args):
@@ -110,32 +133,52 @@ def report(args):
     subprocess.run([args.callie, "plan", "calibrate", "--step-log", f"{args.output}/calibration.steps.jsonl", "-o", fit],
                    check=True)
     names = sorted(glob.glob(f"{args.output}/*.requests.jsonl"))
-    print("| run | requests | steps: median / P90 / bias % | throughput % | TTFT mean (P99) % | TPOT % | E2E % |")
-    print("|---|---|---|---|---|---|---|")
+    groups = {}
     for path in names:
-        name = os.path.basename(path).split(".")[0]
-        if name in ("calibration",):
-            continue
-        out = subprocess.run([args.callie, "plan", "replay", "--request-log", path, "--step-log",
-                              path.replace("requests", "steps"), "--calibration", fit, "--json"],
-                             check=True, capture_output=True, text=True).stdout
-        r = json.loads(out)
-        e, s = r["error_pct"], r["step_error_pct"]
-        count = sum(1 for _ in open(path)) - 1
-        print(f"| {name} | {count} | {s['median']:.1f} / {s['p90']:.1f} / {s['bias']:+.1f} | "
-              f"{r['throughput']['error_pct']:+.1f} | {e['ttft_ms']['mean']:+.1f} ({e['ttft_ms']['p99']:+.1f}) | "
-              f"{e['tpot_ms']['mean']:+.1f} | {e['e2e_ms']['mean']:+.1f} |")
+        name = os.path.basename(path).removesuffix(".requests.jsonl")
+        if name != "calibration":
+            groups.setdefault(name.split(".")[0], []).append(path)
+    print("| load | pieces | requests | steps: median / P90 / bias % | throughput % | TTFT mean (P99) % | TPOT % | E2E % | E2E from piece to piece % |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, paths in groups.items():
+        rows, count = [], 0
+        for path in paths:
+            out = subprocess.run([args.callie, "plan", "replay", "--request-log", path, "--step-log",
+                                  path.replace(".requests.", ".steps."), "--calibration", fit, "--json"],
+                                 check=True, capture_output=True, text=True).stdout
+            rows.append(json.loads(out))
+            count += sum(1 for _ in open(path)) - 1
+
+        def mean(*keys):
+            total = 0
+            for r in rows:
+                for key in keys:
+                    r = r[key]
+                total += r
+            return total / len(rows)
+
+        real = [r["real"]["e2e_ms"]["mean"] for r in rows]
+        middle = sum(real) / len(real)
+        spread = 100 * (sum((v - middle) ** 2 for v in real) / max(len(real) - 1, 1)) ** 0.5 / middle
+        print(f"| {name} | {len(rows)} | {count} | {mean('step_error_pct', 'median'):.1f} / {mean('step_error_pct', 'p90'):.1f} / "
+              f"{mean('step_error_pct', 'bias'):+.1f} | {mean('throughput', 'error_pct'):+.1f} | "
+              f"{mean('error_pct', 'ttft_ms', 'mean'):+.1f} ({mean('error_pct', 'ttft_ms', 'p99'):+.1f}) | "
+              f"{mean('error_pct', 'tpot_ms', 'mean'):+.1f} | {mean('error_pct', 'e2e_ms', 'mean'):+.1f} | {spread:.1f} |")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["record", "what-if", "report"])
+    parser.add_argument("verb", choices=["record", "pieces", "what-if", "report"])
     parser.add_argument("--callie", default="callie")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("-o", "--output", default="serve_logs")
     parser.add_argument("--requests", type=int, default=300)
-    parser.add_argument("--only", default="", help="one part: calibration, capacity, 30, 60, 85, 100, 120 or burst")
+    parser.add_argument("--only", default="", help="one piece: calibration, capacity, or one that `pieces` names, such as 85.0")
+    parser.add_argument("--seconds", type=float, default=50, help="length of a piece")
     args = parser.parse_args()
+    if args.verb == "pieces":
+        print("\n".join(pieces(args)))
+        return
     {"record": record, "what-if": what_if, "report": report}[args.verb](args)
 
 

@@ -22,6 +22,7 @@ namespace {
 struct RunArguments {
   std::string config, output;
   std::vector<std::string> set;
+  std::string model_config;
   bool json = false, explain = false, perfetto = false, step = false;
 };
 
@@ -37,6 +38,24 @@ StatusOr<std::vector<plan::Override>> parse_overrides(const std::vector<std::str
   return out;
 }
 
+/// --set and --model-config as changes to the configuration.
+StatusOr<std::vector<plan::Override>> changes(const std::string& config, const std::vector<std::string>& set,
+                                              const std::string& model_config) {
+  CALLIE_ASSIGN_OR_RETURN(auto out, parse_overrides(set));
+  if (!model_config.empty()) {
+    CALLIE_ASSIGN_OR_RETURN(const plan::Override model, plan::model_override(config, model_config));
+    out.push_back(model);
+  }
+  return out;
+}
+
+/// Problems of a configuration that only the whole shows.
+StatusOr<plan::SimResult> simulate_config(const plan::Config& config) {
+  auto result = plan::simulate(config.spec);
+  if (!result.ok()) return result.status().with_context(config.path);
+  return result;
+}
+
 Status write_text(const std::string& path, const std::string& text) {
   CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
   CALLIE_RETURN_IF_ERROR(file.write(text));
@@ -45,14 +64,14 @@ Status write_text(const std::string& path, const std::string& text) {
 
 Status run_config(const RunArguments& a) {
   plan::ConfigLoader loader;
-  CALLIE_ASSIGN_OR_RETURN(const auto overrides, parse_overrides(a.set));
+  CALLIE_ASSIGN_OR_RETURN(const auto overrides, changes(a.config, a.set, a.model_config));
   CALLIE_ASSIGN_OR_RETURN(plan::Config config, loader.load(a.config, overrides));
   const bool files = !a.output.empty();
   config.spec.per_request = files;
   config.spec.trace_steps = a.perfetto;
   if (a.step) config.spec.fast_forward = false;
   if (files && config.spec.sample_period == 0) config.spec.sample_period = plan::from_seconds(1);
-  CALLIE_ASSIGN_OR_RETURN(const plan::SimResult result, plan::simulate(config.spec));
+  CALLIE_ASSIGN_OR_RETURN(const plan::SimResult result, simulate_config(config));
   const Json summary = plan::summary_json(config, result);
   if (files) {
     std::error_code problem;
@@ -75,6 +94,7 @@ Status run_config(const RunArguments& a) {
 }
 
 struct ReportArguments {
+  std::string model_config;
   std::string config, output = "report.html", perf;
   std::vector<std::string> set, runs;
   int rates = 10;
@@ -85,17 +105,17 @@ struct ReportArguments {
 Status run_report(const ReportArguments& a) {
   install_interrupt_handler();
   plan::ConfigLoader loader;
-  CALLIE_ASSIGN_OR_RETURN(const auto overrides, parse_overrides(a.set));
+  CALLIE_ASSIGN_OR_RETURN(const auto overrides, changes(a.config, a.set, a.model_config));
   CALLIE_ASSIGN_OR_RETURN(plan::Config config, loader.load(a.config, overrides));
   plan::ReportInput input;
   input.config = &config;
   CALLIE_ASSIGN_OR_RETURN(input.config_text, read_text_file(a.config));
   for (const auto& [place, value] : overrides) input.config_text += "# changed: " + place + " = " + value + "\n";
   config.spec.trace_steps = true;
-  CALLIE_ASSIGN_OR_RETURN(const plan::SimResult probe, plan::simulate(config.spec));
+  CALLIE_ASSIGN_OR_RETURN(const plan::SimResult probe, simulate_config(config));
   // About 300 samples of each client.
   config.spec.sample_period = std::max<plan::Ns>(plan::from_seconds(probe.elapsed_s / 300), plan::from_ms(1));
-  CALLIE_ASSIGN_OR_RETURN(const plan::SimResult result, plan::simulate(config.spec));
+  CALLIE_ASSIGN_OR_RETURN(const plan::SimResult result, simulate_config(config));
   input.result = &result;
   if (a.rates > 0) {
     CALLIE_ASSIGN_OR_RETURN(input.load, plan::load_curve(config, a.rates, a.requests, a.quiet));
@@ -116,6 +136,7 @@ Status run_report(const ReportArguments& a) {
 }
 
 struct SweepArguments {
+  std::string model_config;
   std::string config, output, client;
   std::vector<std::string> set;
   int threads = 0;
@@ -129,6 +150,10 @@ Status run_sweep(const SweepArguments& a) {
   CALLIE_ASSIGN_OR_RETURN(const plan::Config config, loader.load(a.config));
   CALLIE_ASSIGN_OR_RETURN(const auto points, plan::sweep(a.config, a.output, a.resume, a.threads, a.quiet));
   const int best = plan::best_point(points, config.sweep);
+  plan::SeedSpread spread;
+  if (best >= 0 && config.sweep.seeds > 1) {
+    CALLIE_ASSIGN_OR_RETURN(spread, plan::spread_over_seeds(a.config, points[best].changes, config.sweep.seeds));
+  }
   const auto name = [](const plan::SweepPoint& p) {
     std::string out;
     for (const auto& [place, value] : p.changes) out += (out.empty() ? "" : " ") + place + "=" + value;
@@ -144,7 +169,14 @@ Status run_sweep(const SweepArguments& a) {
                       {"usd_per_million_tokens", p.usd_per_million}, {"joules_per_token", p.joules_per_token},
                       {"slo_met", p.slo_met}, {"saturated", p.saturated}, {"error", p.error}});
     }
-    std::printf("%s\n", Json{{"configurations", rows}, {"best", best}}.dump(2).c_str());
+    std::printf("%s\n", Json{{"configurations", rows},
+                                {"best", best},
+                                {"best_over_seeds",
+                                 {{"seeds", spread.seeds},
+                                  {"slo_met", spread.slo_met},
+                                  {"requests_per_s_half_width", spread.throughput},
+                                  {"ttft_p99_ms_half_width", spread.ttft_p99},
+                                  {"tpot_p99_ms_half_width", spread.tpot_p99}}}}.dump(2).c_str());
     return ok_status();
   }
   for (size_t i = 0; i < points.size(); ++i) {
@@ -158,12 +190,16 @@ Status run_sweep(const SweepArguments& a) {
                 p.usd_per_million, p.slo_met ? "met" : "missed");
   }
   std::printf(best >= 0 ? "* is the best that meets the SLO\n" : "no configuration meets the SLO\n");
+  if (spread.seeds > 0) {
+    std::printf("  over %d seeds: +-%.2f requests/s, P99 TTFT +-%.0f ms, TPOT +-%.1f ms (95 %%); SLO met in %d\n",
+                spread.seeds, spread.throughput, spread.ttft_p99, spread.tpot_p99, spread.slo_met);
+  }
   return ok_status();
 }
 
 Status run_capacity(const SweepArguments& a) {
   install_interrupt_handler();
-  CALLIE_ASSIGN_OR_RETURN(const auto overrides, parse_overrides(a.set));
+  CALLIE_ASSIGN_OR_RETURN(const auto overrides, changes(a.config, a.set, a.model_config));
   Json out;
   if (!a.client.empty()) {
     int64_t simulated = 0;
@@ -206,6 +242,7 @@ void add_plan(CLI::App& app, Action& action) {
   auto run = std::make_shared<RunArguments>();
   CLI::App* u = plan->add_subcommand("run", "Simulate one configuration");
   u->add_option("CONFIG", run->config, "YAML file")->required();
+  u->add_option("--model-config", run->model_config, "[NAME=]FILE: the model's shape from a Hugging Face config.json");
   u->add_option("--set", run->set, "Change a value first: dec.count=4, workload.scale=2");
   u->add_option("-o,--output", run->output, "Folder for requests.csv, requests.parquet, timeseries.csv, summary.json");
   u->add_flag("--json", run->json, "Print one JSON object");
@@ -219,6 +256,7 @@ void add_plan(CLI::App& app, Action& action) {
   CLI::App* h = plan->add_subcommand("report", "Write one self-contained HTML page about a configuration");
   h->add_option("CONFIG", report->config, "YAML file; a sweep: in it is run and drawn too")->required();
   h->add_option("-o,--output", report->output, "File to write")->capture_default_str();
+  h->add_option("--model-config", report->model_config, "[NAME=]FILE: the model's shape from a Hugging Face config.json");
   h->add_option("--set", report->set, "Change a value first: dec.count=4");
   h->add_option("--rates", report->rates, "Arrival rates of the load curve; 0 = none")->capture_default_str();
   h->add_option("--requests", report->requests, "Requests at each of them")->capture_default_str();
@@ -243,6 +281,7 @@ void add_plan(CLI::App& app, Action& action) {
   CLI::App* k = plan->add_subcommand("capacity", "Largest rate under the SLO, or the fewest clients for a rate");
   k->add_option("CONFIG", size->config, "YAML file with slo:")->required();
   k->add_option("--client", size->client, "Find the smallest count of this client at the configured rate");
+  k->add_option("--model-config", size->model_config, "[NAME=]FILE: the model's shape from a Hugging Face config.json");
   k->add_option("--set", size->set, "Change a value first: dec.count=4");
   k->add_flag("--json", size->json, "Print one JSON object");
   k->footer("Example: callie plan capacity examples/plan/chat.yaml --client llm");

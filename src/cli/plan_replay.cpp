@@ -2,12 +2,15 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "cli/plan_calibration.h"
 #include "cli/verbs.h"
 #include "core/json.h"
+#include "core/interrupt.h"
 #include "plan/replay/engine_log.h"
+#include "plan/study/validate.h"
 
 namespace callie::cli {
 namespace {
@@ -31,7 +34,7 @@ RunLatencies error_of(const RunLatencies& s, const RunLatencies& r) {
 struct ReplayArguments {
   std::string run, perf, calibration, output;
   std::string request_log, step_log;
-  std::string engine, model;
+  std::string engine, model, model_config;
   int threads = 0;
   plan::EngineLogOptions change;
   bool json = false;
@@ -73,6 +76,7 @@ StatusOr<plan::ReplayResult> replay_run(const ReplayArguments& a) {
   plan::ReplayOptions options;
   options.run = a.run;
   options.perf = a.perf;
+  options.model_config = a.model_config;
   if (!a.calibration.empty()) {
     CALLIE_ASSIGN_OR_RETURN(options.calibration, plan::Calibration::load(a.calibration));
   }
@@ -149,10 +153,44 @@ Status run_calibrate(const ReplayArguments& a) {
   plan::ReplayOptions options;
   options.run = a.run;
   options.perf = a.perf;
+  options.model_config = a.model_config;
   CALLIE_ASSIGN_OR_RETURN(const plan::Calibration c, plan::calibrate_to_run(options));
   CALLIE_RETURN_IF_ERROR(c.save(a.output));
   std::printf("%s: kernels x%.4f, host %.1f us per step, fitted on %s\nwritten to %s\n", c.hardware.c_str(),
               c.kernel_scale, c.host_per_step_us, c.fitted_on.c_str(), a.output.c_str());
+  return ok_status();
+}
+
+struct ValidateArguments {
+  plan::ValidateOptions options;
+  bool json = false;
+};
+
+Status run_validate(ValidateArguments a) {
+  install_interrupt_handler();
+  if (const char* data = std::getenv("CALLIE_DATA"); a.options.data.empty() && data) a.options.data = std::string(data) + "/serving";
+  CALLIE_ASSIGN_OR_RETURN(const std::vector<plan::Check> checks, plan::validate(a.options));
+  int64_t failed = 0;
+  for (const plan::Check& c : checks) failed += !c.skipped && !c.passed();
+  if (a.json) {
+    Json rows = Json::array();
+    for (const plan::Check& c : checks) {
+      rows.push_back({{"name", c.name}, {"what", c.what}, {"seen", c.skipped ? Json() : Json(c.seen)}, {"bar", c.bar},
+                      {"result", c.skipped ? "skipped" : c.passed() ? "passed" : "failed"}, {"note", c.note}});
+    }
+    std::printf("%s\n", Json{{"checks", rows}, {"failed", failed}}.dump(2).c_str());
+  } else {
+    std::printf("%-54s %10s %10s  %s\n", "check", "seen", "at most", "");
+    for (const plan::Check& c : checks) {
+      if (c.skipped) {
+        std::printf("%-54s %10s %10s  skipped: %s\n", c.name.c_str(), "-", "-", c.note.c_str());
+      } else {
+        std::printf("%-54s %10.3f %10.3f  %s%s%s%s\n", c.name.c_str(), c.seen, c.bar, c.passed() ? "passed" : "FAILED",
+                    c.what.empty() ? "" : ", ", c.what.c_str(), c.note.empty() ? "" : (", " + c.note).c_str());
+      }
+    }
+  }
+  if (failed > 0) return error(StatusCode::kFailedPrecondition, "{} of {} checks failed", failed, checks.size());
   return ok_status();
 }
 
@@ -170,10 +208,21 @@ void add_plan_replay(CLI::App& app, Action& action) {
   r->add_flag("--no-prefix-cache", replay->change.no_prefix_cache, "What if: no prefix cache");
   r->add_option("--policy", replay->change.policy, "What if: another policy")->capture_default_str();
   r->add_option("--perf", replay->perf, "Root of the kernel tables; default: RUN/../../../perf");
+  r->add_option("--model-config", replay->model_config, "The model's shape from a Hugging Face config.json");
   r->add_option("--calibration", replay->calibration, "Scalars fitted by `plan calibrate` on the same hardware");
   r->add_flag("--json", replay->json, "Print one JSON object");
   r->footer("Example: callie plan replay --run runs/RTX4090/Llama-3.1-8B --perf perf --json");
   r->final_callback([replay, &action] { action = [replay] { return run_replay(*replay); }; });
+
+  auto validate = std::make_shared<ValidateArguments>();
+  CLI::App* v = app.add_subcommand("validate", "Check the simulator against queueing theory and the data at hand");
+  v->add_option("--data", validate->options.data, "Folder with traces/, llmservingsim/, vidur/; default: $CALLIE_DATA/serving");
+  v->add_option("--requests", validate->options.requests, "Requests of each seed of a queueing check")
+      ->capture_default_str()
+      ->check(CLI::Range(1000, 100'000'000));
+  v->add_flag("--json", validate->json, "Print one JSON object");
+  v->footer("Example: callie plan validate --data serving --json");
+  v->final_callback([validate, &action] { action = [validate] { return run_validate(*validate); }; });
 
   auto calibrate = std::make_shared<ReplayArguments>();
   CLI::App* c = app.add_subcommand("calibrate", "Fit the few scalars of one machine");
@@ -183,6 +232,7 @@ void add_plan_replay(CLI::App& app, Action& action) {
   c->add_option("--model", calibrate->model, "Start `callie serve` of this model and measure that");
   c->add_option("--threads", calibrate->threads, "Threads of that server; 0 = physical cores");
   c->add_option("--perf", calibrate->perf, "Root of the kernel tables; default: RUN/../../../perf");
+  c->add_option("--model-config", calibrate->model_config, "The model's shape from a Hugging Face config.json");
   c->add_option("-o,--output", calibrate->output, "File to write")->required();
   c->footer("Example: callie plan calibrate --run runs/RTXPRO6000/Llama-3.1-8B --perf perf -o rtxpro6000.json");
   c->final_callback([calibrate, &action] { action = [calibrate] { return run_calibrate(*calibrate); }; });

@@ -23,10 +23,8 @@ BlockPool::BlockPool(const BlockPoolOptions& options)
     if (options_.verify_tokens) tokens_.resize(n * static_cast<uint64_t>(options.block_size));
   }
   free_.reserve(n);
-  for (BlockId id = options.n_blocks - 1; id >= 0; --id) push_free(id);
+  for (BlockId id = options.n_blocks - 1; id >= 0; --id) free_.push_back(id);
 }
-
-void BlockPool::push_free(BlockId id) { free_.push_back(id); }
 
 void BlockPool::append_cached(BlockId id) {
   Block& block = blocks_[id];
@@ -68,22 +66,15 @@ void BlockPool::erase(BlockHash hash) {
   table_[hole] = {};
 }
 
-BlockId BlockPool::allocate() {
-  BlockId id = kNoBlock;
-  if (!free_.empty()) {
-    id = free_.back();
-    free_.pop_back();
-  } else if (oldest_ != kNoBlock) {
-    id = oldest_;
-    remove_cached(id);
-    erase(blocks_[id].hash);
-    blocks_[id].hash = 0;
-    states_[id] = State::kPlain;
-    ++stats_.evictions;
-  } else {
-    return kNoBlock;
-  }
+BlockId BlockPool::evict() {
+  const BlockId id = oldest_;
+  if (id == kNoBlock) return kNoBlock;
+  remove_cached(id);
+  erase(blocks_[id].hash);
+  blocks_[id].hash = 0;
+  states_[id] = State::kPlain;
   references_[id] = 1;
+  ++stats_.evictions;
   ++stats_.allocations;
   ++version_;
   return id;
@@ -92,17 +83,6 @@ BlockId BlockPool::allocate() {
 void BlockPool::retain(BlockId id) {
   if (references_[id]++ == 0) remove_cached(id);
   ++version_;
-}
-
-void BlockPool::release(BlockId id) {
-  ++version_;
-  if (--references_[id] > 0) return;
-  if (states_[id] == State::kReady) {
-    append_cached(id);
-  } else {
-    if (states_[id] == State::kPending) unpublish(id);
-    push_free(id);
-  }
 }
 
 BlockPool::Found BlockPool::find(BlockHash hash, std::span<const int32_t> tokens) {
@@ -164,7 +144,7 @@ void BlockPool::clear_cache() {
     const BlockId id = oldest_;
     remove_cached(id);
     unpublish(id);
-    push_free(id);
+    free_.push_back(id);
   }
 }
 

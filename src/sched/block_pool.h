@@ -57,11 +57,28 @@ class BlockPool {
   uint64_t version() const { return version_; }
 
   /// A block with one reference and no contents; kNoBlock when every block is used.
-  BlockId allocate();
+  BlockId allocate() {
+    if (free_.empty()) return evict();
+    const BlockId id = free_.back();
+    free_.pop_back();
+    references_[id] = 1;
+    ++stats_.allocations;
+    ++version_;
+    return id;
+  }
   /// One reference more, to share a block between sequences.
   void retain(BlockId id);
   /// One reference less. The last one makes the block cached if it is ready under its hash, else free.
-  void release(BlockId id);
+  void release(BlockId id) {
+    ++version_;
+    if (--references_[id] > 0) return;
+    if (states_[id] == State::kReady) {
+      append_cached(id);
+    } else {
+      if (states_[id] == State::kPending) unpublish(id);
+      free_.push_back(id);
+    }
+  }
   int32_t references(BlockId id) const { return references_[id]; }
   BlockHash hash(BlockId id) const { return blocks_[id].hash; }
 
@@ -104,7 +121,8 @@ class BlockPool {
   void erase(BlockHash hash);
   void append_cached(BlockId id);
   void remove_cached(BlockId id);
-  void push_free(BlockId id);
+  /// Takes the oldest cached block.
+  BlockId evict();
 
   BlockPoolOptions options_;
   // By block. Allocation and release of plain blocks, the common case, touch the two small arrays only.

@@ -210,6 +210,14 @@ void Scheduler::commit(std::span<const RowResult> results, double now) {
     const RowResult& result = results[i];
     Sequence& s = slots_[row.handle.slot];
     s.planned_row = -1;
+    if (row.kind == RowKind::kDecode && result.n_new == 1 && result.finish == FinishReason::kNone && !s.cancelled &&
+        s.tokens.empty() && s.first_token_s >= 0 && s.output_tokens() + 1 < s.max_new) {
+      s.computed_tokens = row.start + 1;
+      ++s.known_tokens;
+      if (has_unpublished(s)) publish(s);
+      s.held = s.hold_after_step;
+      continue;
+    }
     s.draft.clear();
     const int32_t accepted = row.samples ? std::max(result.n_new - 1, 0) : 0;
     s.computed_tokens = row.start + row.n_tokens - row.n_draft + accepted;

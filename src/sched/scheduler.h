@@ -203,7 +203,6 @@ class Scheduler {
   enum class Admission { kAdmitted, kNoRoom, kDeferred };
   Admission try_admit(int32_t slot, double now);
   void add_row(int32_t slot, int32_t n_tokens, int32_t n_draft);
-  void add_decode_row(int32_t slot);
   /// Blocks for `length` tokens, the first written one private. May preempt sequences ranked below `rank`.
   bool ensure_blocks(size_t rank, int32_t length, bool may_preempt);
   bool make_writable(Sequence& sequence, int32_t index);

@@ -71,21 +71,6 @@ void Scheduler::add_row(int32_t slot, int32_t n_tokens, int32_t n_draft) {
   plan_.n_tokens += n_tokens;
 }
 
-/// add_row() for the usual case: one generated token, no draft.
-void Scheduler::add_decode_row(int32_t slot) {
-  Sequence& s = slots_[slot];
-  s.planned_row = static_cast<int32_t>(plan_.rows.size());
-  Row& row = plan_.rows.emplace_back();
-  row.handle = {slot, s.generation};
-  row.kind = RowKind::kDecode;
-  row.start = s.computed_tokens;
-  row.n_tokens = 1;
-  row.samples = s.max_new > 0;
-  ++plan_.n_decode;
-  ++plan_.n_tokens;
-  plan_.ctx_decode += s.known_tokens;
-}
-
 bool Scheduler::make_writable(Sequence& s, int32_t index) {
   BlockId& id = s.blocks[index];
   if (pool_->references(id) > 1) {
@@ -148,8 +133,17 @@ void Scheduler::plan_generation() {
     const int32_t slot = running_[rank];
     Sequence& s = slots_[slot];
     if (s.held || s.known_tokens - s.computed_tokens != 1 || s.known_tokens == s.prompt_tokens) continue;
-    if (s.draft.empty() && s.known_tokens <= s.ready_tokens) {
-      add_decode_row(slot);
+    if (s.draft.empty() && s.known_tokens <= s.ready_tokens) {  // the usual case of add_row()
+      s.planned_row = static_cast<int32_t>(plan_.rows.size());
+      Row& row = plan_.rows.emplace_back();
+      row.handle = {slot, s.generation};
+      row.kind = RowKind::kDecode;
+      row.start = s.computed_tokens;
+      row.n_tokens = 1;
+      row.samples = s.max_new > 0;
+      ++plan_.n_decode;
+      ++plan_.n_tokens;
+      plan_.ctx_decode += s.known_tokens;
       continue;
     }
     const int32_t most = std::min(options_.token_budget - plan_.n_tokens - 1, s.max_new - s.output_tokens() - 1);

@@ -115,6 +115,21 @@ void read_sweep(YamlMap& top, SweepSpec& out) {
 
 }  // namespace
 
+StatusOr<Override> model_override(const std::string& config, const std::string& model_config) {
+  const size_t equals = model_config.find('=');
+  std::string name = equals == std::string::npos ? "" : model_config.substr(0, equals);
+  const std::string file = equals == std::string::npos ? model_config : model_config.substr(equals + 1);
+  if (name.empty()) {
+    CALLIE_ASSIGN_OR_RETURN(const YAML::Node root, load_yaml(config));
+    const YAML::Node models = root["models"];
+    if (!models.IsDefined() || !models.IsMap() || models.size() != 1) {
+      return invalid_argument("{}: models: not exactly one: say which with --model-config NAME=FILE", config);
+    }
+    name = models.begin()->first.Scalar();
+  }
+  return Override{"models." + name + ".hf", fs::absolute(file).string()};
+}
+
 StatusOr<Config> ConfigLoader::load(const std::string& path, const std::vector<Override>& overrides) {
   CALLIE_ASSIGN_OR_RETURN(YAML::Node root, load_yaml(path));
   for (const Override& change : overrides) {
@@ -133,6 +148,7 @@ StatusOr<Config> ConfigLoader::load(const std::string& path, const std::vector<O
     reader.read_hardware(top);
     YamlMap fabric = top.map("fabric");
     reader.read_tiers(fabric);
+    top.node("clients");  // known, also when it is not read
     if (top.status().ok()) reader.read_clients(top);
     reader.read_links(fabric);
     top.adopt(fabric);

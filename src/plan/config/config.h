@@ -18,7 +18,7 @@ struct SweepSpec {
   std::string minimise;                 ///< cost, energy, ttft_p99, tpot_p99, e2e_p99; empty: maximise decides
   std::string per;                      ///< "", dollar, joule
   std::vector<int64_t> halving;         ///< requests of the rounds; empty: all
-  int seeds = 3;                        ///< repetitions of the best ones, for a confidence interval
+  int seeds = 3;                        ///< repetitions of the best one, for a confidence interval
 };
 
 struct Config {
@@ -32,6 +32,10 @@ struct Config {
 
 /// One change to a configuration before it is read: place and YAML text.
 using Override = std::pair<std::string, std::string>;
+
+/// The change that gives a model of `config` the shape in a Hugging Face config.json: "FILE" where the configuration has
+/// one model, else "NAME=FILE". Errors: kInvalidArgument.
+StatusOr<Override> model_override(const std::string& config, const std::string& model_config);
 
 /// Reads and resolves a configuration. Traces and tables already loaded are shared through `cache`.
 class ConfigLoader {

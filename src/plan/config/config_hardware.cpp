@@ -22,8 +22,8 @@ void ConfigReader::read_models(YamlMap& top) {
     YamlMap m = all.map(name.c_str());
     ModelEntry entry;
     const std::string catalogue = m.text("name", ""), file = m.text("hf", "");
-    if (catalogue.empty() == file.empty()) {
-      m.fail_at(YAML::Node(), m.path(), "give either name (catalogue) or hf (a config.json)");
+    if (catalogue.empty() && file.empty()) {
+      m.fail_at(YAML::Node(), m.path(), "missing: name (catalogue) or hf (a config.json, which wins)");
     } else {
       auto shape = file.empty() ? find_model(catalogue) : model_from_config(resolve(file));
       if (!shape.ok()) {

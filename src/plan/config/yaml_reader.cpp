@@ -33,6 +33,7 @@ void YamlMap::fail_at(const YAML::Node& node, const std::string& key, const std:
   if (!status_.ok()) return;
   const int line = node.IsDefined() ? node.Mark().line + 1 : node_.IsDefined() ? node_.Mark().line + 1 : 1;
   status_ = data_loss("{}:{}: {}: {}", file_, std::max(line, 1), key, why);
+  missing_ = why.starts_with("missing");
 }
 
 void YamlMap::fail(const char* key, const std::string& why) {
@@ -42,7 +43,9 @@ void YamlMap::fail(const char* key, const std::string& why) {
 
 void YamlMap::adopt(YamlMap& nested) {
   const Status problem = nested.finish();
-  if (status_.ok()) status_ = problem;
+  if (problem.ok() || (!status_.ok() && !(missing_ && !nested.missing_))) return;
+  status_ = problem;
+  missing_ = nested.missing_;
 }
 
 YAML::Node YamlMap::lookup(const char* key) const {
@@ -144,10 +147,13 @@ std::vector<std::string> YamlMap::keys() const {
 }
 
 Status YamlMap::finish() {
-  if (!status_.ok() || !node_.IsMap()) return status_;
+  // At the top, where all keys have been read, one that nobody knows explains one that is missing.
+  const bool complete = status_.ok() || (missing_ && path_.empty());
+  if (!complete || !node_.IsMap()) return status_;
   for (const auto& entry : node_) {
     const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
     if (std::find(read_.begin(), read_.end(), key) == read_.end()) {
+      status_ = ok_status();
       fail_at(entry.first, place(key.c_str()), "unknown key");
       return status_;
     }

@@ -56,6 +56,7 @@ class YamlMap {
   std::string path_, file_;
   std::vector<std::string> read_;
   Status status_;
+  bool missing_ = false;  ///< status_ is about a key that is not there
 };
 
 /// Loads a YAML file. Errors: kNotFound; kDataLoss with file and line.

@@ -13,15 +13,15 @@ namespace {
 
 constexpr const char* kRegimeNames[FittedModel::kRegimes] = {"decode", "prefill", "mixed"};
 
-constexpr size_t kPlainFeatures = 9;
+constexpr size_t kPlainFeatures = 13;
 
 int regime_of(double prefill, double decode) { return prefill == 0 ? 0 : decode == 0 ? 1 : 2; }
 
 void features(const FittedModel::Regime& r, const StepSample& s, std::vector<double>& out) {
-  // Kernels take rows in tiles: 9 sequences cost what 16 do, where a tile has 8 rows.
+  // Kernels take rows in tiles: 9 sequences cost what 16 do, where a tile has 8 rows. Larger passes cost less per row.
   const double rows = s.prefill + s.decode + s.drafted;
   out.assign({1, s.prefill, s.decode, s.context, s.prefill_work, s.drafted, std::ceil(rows / 4), std::ceil(rows / 8),
-              std::ceil(rows / 16)});
+              std::ceil(rows / 16), std::ceil(rows / 64), std::min(rows, 4.0), std::min(rows, 16.0), std::min(rows, 64.0)});
   for (const double knot : r.knots_prefill) out.push_back(std::max(s.prefill - knot, 0.0));
   for (const double knot : r.knots_decode) out.push_back(std::max(s.decode - knot, 0.0));
 }
@@ -204,13 +204,17 @@ StatusOr<FittedModel> fit_steps(const std::vector<StepSample>& steps, const std:
     r.knots_prefill = knots(prefill);
     r.knots_decode = knots(decode);
     std::vector<double> f, errors;
-    // Twice: what the machine did beside the engine shows as steps far off the line, and the second pass leaves them out.
-    for (int pass = 0; pass < 2; ++pass) {
+    // Least absolute relative errors by reweighting: what the machine did beside the engine shows as steps far off the
+    // line, which must not bend it. Half way through, the worst of them are left out.
+    constexpr int kPasses = 8, kSelect = 4;
+    std::vector<double> weights(mine.size(), 1);
+    for (int pass = 0; pass < kPasses; ++pass) {
       std::vector<double> matrix, right;
-      for (const StepSample* s : mine) {
-        features(r, *s, f);
-        for (const double v : f) matrix.push_back(v / s->step_us);
-        right.push_back(1);
+      for (size_t i = 0; i < mine.size(); ++i) {
+        features(r, *mine[i], f);
+        const double weight = std::sqrt(weights[i]);
+        for (const double v : f) matrix.push_back(weight * v / mine[i]->step_us);
+        right.push_back(weight);
       }
       r.beta = solve_nnls(matrix, right, static_cast<int>(f.size()));
       errors.clear();
@@ -221,7 +225,8 @@ StatusOr<FittedModel> fit_steps(const std::vector<StepSample>& steps, const std:
         errors.push_back(std::abs(e));
         r.bias += e / static_cast<double>(mine.size());
       }
-      if (pass > 0) break;
+      for (size_t i = 0; i < mine.size(); ++i) weights[i] = 0.01 / std::max(errors[i], 0.01);
+      if (pass != kSelect) continue;
       std::vector<double> sorted = errors;
       std::sort(sorted.begin(), sorted.end());
       const double limit = std::max(4 * sorted[sorted.size() / 2], 0.1);
@@ -229,9 +234,10 @@ StatusOr<FittedModel> fit_steps(const std::vector<StepSample>& steps, const std:
       for (size_t i = 0; i < mine.size(); ++i) {
         if (errors[i] <= limit) kept.push_back(mine[i]);
       }
-      if (kept.size() < 5) break;
+      if (kept.size() < 5) continue;
       r.left_out = static_cast<int64_t>(mine.size() - kept.size());
       mine = std::move(kept);
+      weights.assign(mine.size(), 1);
     }
     std::sort(errors.begin(), errors.end());
     r.median_error = errors[errors.size() / 2];

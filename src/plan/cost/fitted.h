@@ -28,7 +28,7 @@ struct FittedModel {
   static constexpr int kRegimes = 3;
   struct Regime {
     std::vector<double> knots_prefill, knots_decode;
-    /// Of 1, n_pf, n_dec, ctx, work, drafted, tiles of 4, 8 and 16 rows, hinges of n_pf, hinges of n_dec; microseconds.
+    /// Of 1, n_pf, n_dec, ctx, work, drafted, tiles of 4, 8, 16 and 64 rows, the first 4, 16 and 64 rows, hinges of n_pf, hinges of n_dec; microseconds.
     std::vector<double> beta;
     int64_t samples = 0;
     int64_t left_out = 0;      ///< of them, too far off the line to be the engine's own

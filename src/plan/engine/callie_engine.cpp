@@ -68,15 +68,20 @@ class CallieEngine : public Engine {
     }
     preemptions_ += static_cast<int64_t>(plan.preempted.size());
     if (plan.rows.empty()) return false;
-    decode_only_ = true;
-    for (const sched::Row& row : plan.rows) {
-      if (row.kind == sched::RowKind::kDecode) {
-        view.add_decode(1, row.start);
-      } else {
-        view.add_prefill(row.n_tokens, row.start);
-        decode_only_ = false;
-      }
-      view.samples += row.samples;
+    // Decodes come first, one token each; the planner submits no drafts.
+    const auto decodes = static_cast<size_t>(plan.n_decode);
+    decode_only_ = decodes == plan.rows.size();
+    view.decode_sequences = view.decode_tokens = view.samples = plan.n_decode;
+    view.decode_context = plan.ctx_decode - plan.n_decode;
+    for (size_t i = 0; i < decodes; ++i) {
+      const int32_t context = plan.rows[i].start;
+      view.decode_context_max = std::max(view.decode_context_max, context);
+      view.decode_context_min = std::min(view.decode_context_min, context);
+      if (view.window > 0) view.decode_window_context += std::min(context, view.window);
+    }
+    for (size_t i = decodes; i < plan.rows.size(); ++i) {
+      view.add_prefill(plan.rows[i].n_tokens, plan.rows[i].start);
+      view.samples += plan.rows[i].samples;
     }
     return true;
   }

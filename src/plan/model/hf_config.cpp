@@ -79,13 +79,25 @@ StatusOr<ModelShape> model_from_config(const std::string& path) {
     CALLIE_ASSIGN_OR_RETURN(s.shared_intermediate,
                             read.integer({"shared_expert_intermediate_size"}, shared * s.expert_intermediate));
   }
+  if (const auto type = json.find("model_type"); type != json.end() && type->is_string()) {
+    s.tied = type->get<std::string>().starts_with("gemma");  // files of this family leave it out
+  }
   if (const auto tied = json.find("tie_word_embeddings"); tied != json.end() && tied->is_boolean()) {
     s.tied = tied->get<bool>();
   }
   if (const auto use = json.find("use_sliding_window"); use != json.end() && *use == false) s.window = 0;
   if (s.window > 0) {
-    CALLIE_ASSIGN_OR_RETURN(const int64_t pattern, read.integer({"sliding_window_pattern"}, 0));
+    // One full layer in so many; the families' own defaults where the file does not say.
+    const auto type = json.find("model_type");
+    const std::string family = type != json.end() && type->is_string() ? type->get<std::string>() : "";
+    const int64_t usual = family.starts_with("gemma3") ? 6 : family == "cohere2" ? 4 : family == "gemma2" ? 2 : 0;
+    CALLIE_ASSIGN_OR_RETURN(const int64_t pattern, read.integer({"sliding_window_pattern"}, usual));
     s.window_share = pattern > 1 ? 1.0 - 1.0 / static_cast<double>(pattern) : 1.0;
+    if (const auto types = json.find("layer_types"); types != json.end() && types->is_array() && !types->empty()) {
+      const auto sliding = std::count(types->begin(), types->end(), Json("sliding_attention"));
+      s.window_share = static_cast<double>(sliding) / static_cast<double>(types->size());
+      if (sliding == 0) s.window = 0;
+    }
   }
   if (const auto type = json.find("model_type"); type != json.end() && type->is_string()) {
     const std::string name = type->get<std::string>();

@@ -31,6 +31,10 @@ std::string perf_root(const ReplayOptions& options) {
   return (fs::path(options.run) / ".." / ".." / ".." / "perf").lexically_normal().string();
 }
 
+StatusOr<ModelShape> shape_of(const RecordedRun::Instance& in, const ReplayOptions& options) {
+  return options.model_config.empty() ? find_model(in.model) : model_from_config(options.model_config);
+}
+
 }  // namespace
 
 RunLatencies real_latencies(const RecordedRun& run) {
@@ -77,7 +81,7 @@ StatusOr<SimSpec> replay_spec(const RecordedRun& run, const ReplayOptions& optio
   std::vector<std::string> order;
   for (size_t i = 0; i < run.instances.size(); ++i) {
     const RecordedRun::Instance& in = run.instances[i];
-    auto shape = find_model(in.model);
+    auto shape = shape_of(in, options);
     if (!shape.ok()) return shape.status().with_context(run.folder + "/config.json: model_name");
     const bool together = !in.dp_group.empty() && shape->mixture();
     if (!in.dp_group.empty() && !together) spec.routing.kind = RouterKind::kLeastRequests;
@@ -97,9 +101,7 @@ StatusOr<SimSpec> replay_spec(const RecordedRun& run, const ReplayOptions& optio
     }
     GroupSpec group;
     group.name = fmt::format("{} ({})", in.hardware, key);
-    auto model = find_model(in.model);
-    if (!model.ok()) return model.status().with_context(run.folder + "/config.json: model_name");
-    group.model = *model;
+    CALLIE_ASSIGN_OR_RETURN(group.model, shape_of(in, options));
     group.parallelism.tp = in.tp;
     group.parallelism.pp = in.pp;
     group.parallelism.dp = static_cast<int>(members.size());

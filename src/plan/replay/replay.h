@@ -66,6 +66,7 @@ struct ReplayOptions {
   std::string run;
   std::string perf;  ///< root of the kernel tables; empty: RUN/../../../perf
   std::string policy = "vllm1";
+  std::string model_config;  ///< config.json that replaces the catalogue's shape of the run's models; empty: none
   Calibration calibration;
 };
 

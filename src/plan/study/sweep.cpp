@@ -1,10 +1,12 @@
 #include "plan/study/sweep.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <map>
 #include <mutex>
+#include <numeric>
 
 #include "core/interrupt.h"
 #include "core/progress.h"
@@ -63,6 +65,19 @@ std::string row_of(const SweepPoint& p) {
   return fmt::format("{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{},{},{}\n", key_of(p.changes),
                      p.throughput, p.output_tokens, p.goodput, p.ttft_p99, p.tpot_p99, p.e2e_p99, p.usd_per_million,
                      p.joules_per_token, p.usd_per_hour, int{p.slo_met}, int{p.saturated}, error);
+}
+
+/// What sweep.maximise, minimise and per ask for; more is better.
+double value_of(const SweepPoint& p, const SweepSpec& spec) {
+  if (spec.minimise == "cost") return -p.usd_per_hour;
+  if (spec.minimise == "energy") return -p.joules_per_token;
+  if (spec.minimise == "ttft_p99") return -p.ttft_p99;
+  if (spec.minimise == "tpot_p99") return -p.tpot_p99;
+  if (spec.minimise == "e2e_p99") return -p.e2e_p99;
+  const double value = spec.maximise == "goodput" ? p.goodput : p.throughput;
+  if (spec.per == "dollar") return value / std::max(p.usd_per_hour, 1e-12);
+  if (spec.per == "joule") return value / std::max(p.joules_per_token, 1e-12);
+  return value;
 }
 
 Status read_done(const std::string& csv, std::map<std::string, SweepPoint>& done) {
@@ -126,24 +141,53 @@ StatusOr<std::vector<SweepPoint>> sweep(const std::string& path, const std::stri
   if (!csv.empty() && !file) return invalid_argument("{}: cannot be written", csv);
   if (file && !resume) std::fprintf(file, "%s\n", kHeader);
   std::mutex mutex;
-  std::atomic<size_t> next{0};
   Progress progress("sweep", static_cast<int64_t>(todo.size()), "configurations", 1, quiet);
   int64_t finished = 0;
   ThreadPool pool(threads > 0 ? threads : ThreadPool::physical_cores());
-  pool.run([&](const Worker&) {
-    for (size_t k = next++; k < todo.size() && !interrupted(); k = next++) {
-      SweepPoint point = points[todo[k]];
-      measure(configs[k], point);
-      if (interrupted()) return;
-      const std::lock_guard lock(mutex);
-      points[todo[k]] = point;
-      if (file) {
-        std::fputs(row_of(point).c_str(), file);
-        std::fflush(file);
+  const auto write = [&](const SweepPoint& point) {
+    if (!file) return;
+    std::fputs(row_of(point).c_str(), file);
+    std::fflush(file);
+  };
+  // Successive halving: short runs of all, the better half goes on to the next length; a last round, or the only one, counts.
+  std::vector<size_t> alive(todo.size());
+  std::iota(alive.begin(), alive.end(), size_t{0});
+  const auto& lengths = base.sweep.halving;
+  for (size_t round = 0; round < std::max<size_t>(lengths.size(), 1) && !interrupted(); ++round) {
+    const bool last = round + 1 >= lengths.size();
+    std::atomic<size_t> next{0};
+    pool.run([&](const Worker&) {
+      for (size_t k = next++; k < alive.size() && !interrupted(); k = next++) {
+        Config& config = configs[alive[k]];
+        if (!lengths.empty()) config.spec.workload.requests = lengths[round];
+        SweepPoint point = points[todo[alive[k]]];
+        measure(config, point);
+        if (interrupted()) return;
+        const std::lock_guard lock(mutex);
+        points[todo[alive[k]]] = point;
+        if (!last) continue;
+        write(point);
+        progress.update(++finished);
       }
+    });
+    if (last || interrupted()) break;
+    const auto point_of = [&](size_t k) -> SweepPoint& { return points[todo[k]]; };
+    std::stable_sort(alive.begin(), alive.end(), [&](size_t a, size_t b) {
+      const SweepPoint &p = point_of(a), &q = point_of(b);
+      if (p.error.empty() != q.error.empty()) return p.error.empty();
+      if (p.slo_met != q.slo_met) return p.slo_met;
+      return value_of(p, base.sweep) > value_of(q, base.sweep);
+    });
+    const size_t kept = (alive.size() + 1) / 2;
+    for (size_t k = kept; k < alive.size(); ++k) {
+      SweepPoint& point = point_of(alive[k]);
+      if (point.error.empty()) point.error = fmt::format("dropped after {} requests", lengths[round]);
+      write(point);
       progress.update(++finished);
     }
-  });
+    alive.resize(kept);
+    std::sort(alive.begin(), alive.end());
+  }
   progress.finish();
   if (file) std::fclose(file);
   if (interrupted()) return error(StatusCode::kCancelled, "{} of {} configurations are done; --resume goes on", finished, todo.size());
@@ -152,24 +196,38 @@ StatusOr<std::vector<SweepPoint>> sweep(const std::string& path, const std::stri
 
 int best_point(const std::vector<SweepPoint>& points, const SweepSpec& spec) {
   int best = -1;
-  double most = 0;
   for (size_t i = 0; i < points.size(); ++i) {
-    const SweepPoint& p = points[i];
-    if (!p.error.empty() || !p.slo_met) continue;
-    double value = spec.maximise == "goodput" ? p.goodput : p.throughput;
-    if (spec.per == "dollar") value /= std::max(p.usd_per_hour, 1e-12);
-    if (spec.per == "joule") value /= std::max(p.joules_per_token, 1e-12);
-    if (spec.minimise == "cost") value = -p.usd_per_hour;
-    if (spec.minimise == "energy") value = -p.joules_per_token;
-    if (spec.minimise == "ttft_p99") value = -p.ttft_p99;
-    if (spec.minimise == "tpot_p99") value = -p.tpot_p99;
-    if (spec.minimise == "e2e_p99") value = -p.e2e_p99;
-    if (best < 0 || value > most) {
-      best = static_cast<int>(i);
-      most = value;
-    }
+    if (!points[i].error.empty() || !points[i].slo_met) continue;
+    if (best < 0 || value_of(points[i], spec) > value_of(points[best], spec)) best = static_cast<int>(i);
   }
   return best;
+}
+
+StatusOr<SeedSpread> spread_over_seeds(const std::string& path, const std::vector<Override>& changes, int seeds) {
+  ConfigLoader loader;
+  CALLIE_ASSIGN_OR_RETURN(Config config, loader.load(path, changes));
+  SeedSpread spread;
+  std::vector<SweepPoint> runs(static_cast<size_t>(std::max(seeds, 1)));
+  for (SweepPoint& point : runs) {
+    measure(config, point);
+    if (!point.error.empty()) return invalid_argument("{}: {}", path, point.error);
+    ++config.spec.workload.seed;
+    ++spread.seeds;
+    spread.slo_met += point.slo_met;
+  }
+  // Student's t at 97.5 % by degrees of freedom.
+  constexpr double kT[] = {0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262};
+  const auto half_width = [&](double SweepPoint::*field) {
+    double mean = 0, variance = 0;
+    const double n = static_cast<double>(runs.size());
+    for (const SweepPoint& p : runs) mean += p.*field / n;
+    for (const SweepPoint& p : runs) variance += (p.*field - mean) * (p.*field - mean) / std::max(n - 1, 1.0);
+    return kT[std::min(runs.size() - 1, std::size(kT) - 1)] * std::sqrt(variance / n);
+  };
+  spread.throughput = half_width(&SweepPoint::throughput);
+  spread.ttft_p99 = half_width(&SweepPoint::ttft_p99);
+  spread.tpot_p99 = half_width(&SweepPoint::tpot_p99);
+  return spread;
 }
 
 StatusOr<CapacityAnswer> capacity(const std::string& path, const std::vector<Override>& overrides) {

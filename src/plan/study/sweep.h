@@ -18,13 +18,21 @@ struct SweepPoint {
   std::string error;  ///< why it could not run
 };
 
-/// Simulates every combination of `sweep.grid`, on all processors, and appends each finished one to `csv` (one row per
+/// Simulates every combination of `sweep.grid`, on all processors (with `sweep.halving`: short runs first, of which the
+/// better half goes on), and appends each finished one to `csv` (one row per
 /// configuration; rows already there are not run again when `resume`). Ctrl-C keeps what is finished: kCancelled.
 StatusOr<std::vector<SweepPoint>> sweep(const std::string& config, const std::string& csv, bool resume, int threads,
                                         bool quiet);
 
 /// The best feasible point by `sweep.maximise`, `minimise` and `per`; -1 when none meets the SLO.
 int best_point(const std::vector<SweepPoint>& points, const SweepSpec& spec);
+
+/// How far a configuration's figures depend on the random seed: half widths of 95 % intervals over several seeds.
+struct SeedSpread {
+  int seeds = 0, slo_met = 0;
+  double throughput = 0, ttft_p99 = 0, tpot_p99 = 0;
+};
+StatusOr<SeedSpread> spread_over_seeds(const std::string& config, const std::vector<Override>& changes, int seeds);
 
 struct CapacityAnswer {
   double scale = 0;         ///< largest workload.scale that meets the SLO
