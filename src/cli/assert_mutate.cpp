@@ -6,6 +6,8 @@
 #include "assertions/syntax/parser.h"
 #include "cli/assert_commands.h"
 #include "core/atomic_file.h"
+#include "core/interrupt.h"
+#include "core/progress.h"
 
 namespace callie::cli {
 namespace {
@@ -26,6 +28,12 @@ Status run(const Options& options) {
   mutate.designs = options.what != "assertions";
   mutate.prove.top = options.top;
   mutate.prove.time_limit_s = options.time_limit_s;
+  install_interrupt_handler();
+  Progress progress("mutants", 0, "variants");
+  mutate.progress = [&](int64_t done, int64_t total) {
+    progress.set_total(total);
+    progress.update(done);
+  };
   CALLIE_ASSIGN_OR_RETURN(const std::vector<DecidedMutant> mutants, decide_mutants(sources, unit, mutate));
   std::string lines;
   for (const DecidedMutant& mutant : mutants) {

@@ -7,7 +7,9 @@
 #include "assertions/syntax/parser.h"
 #include "cli/assert_commands.h"
 #include "core/atomic_file.h"
+#include "core/interrupt.h"
 #include "core/json.h"
+#include "core/progress.h"
 
 namespace callie::cli {
 namespace {
@@ -71,6 +73,12 @@ Status run(const Options& options) {
   CALLIE_ASSIGN_OR_RETURN(const ast::Unit unit, parse_files(sources, options.files, preprocess));
   ProveOptions prove_options = options.prove;
   prove_options.top = options.top;
+  install_interrupt_handler();
+  Progress progress("proving", 0, "assertions", 1, options.json);
+  prove_options.progress = [&](int64_t done, int64_t total) {
+    progress.set_total(total);
+    progress.update(done);
+  };
   CALLIE_ASSIGN_OR_RETURN(const ProveReport report, prove(sources, unit, prove_options));
   if (!options.witness_dir.empty()) {
     for (const AssertionResult& r : report.assertions) {

@@ -61,6 +61,31 @@ endmodule)"),
             "s1:proven s2:proven s3:refuted s4:proven s5:proven s6:proven s7:proven s8:refuted s9:proven");
 }
 
+// A statement that is never executed is listed; the turns of a loop are one assertion.
+TEST(Prove, UnreachedStatementsAreVacuous) {
+  EXPECT_EQ(verdicts(R"(
+module m #(parameter int W = 4)(input logic [1:0] s, input logic [3:0] a, output logic [3:0] y);
+  always_comb begin
+    y = a;
+    if (W > 8) a1: assert (y != a);
+    if (s == 2'd4 && 1'b0) a2: assert (0); else a3: assert (y == a);
+    case (2'd1) 2'd0: a4: assert (0); 2'd1: a5: assert (y == a); default: a6: assert (0); endcase
+    for (int i = 0; i < 0; i++) a7: assert (0);
+    for (int i = 0; i < 4; i++) begin
+      a8: assert (y[i] == a[i]);
+      if (i == 2) a9: assert (y[i]);
+      if (i == 9) a10: assert (y[i]);
+    end
+  end
+endmodule
+module top(input logic [1:0] s, input logic [3:0] a, b);
+  m u1(.s, .a, .y()), u2(.s, .a(b), .y());
+endmodule)"),
+            "u1.a1:vacuous u1.a2:vacuous u1.a3:proven u1.a4:vacuous u1.a5:proven u1.a6:vacuous u1.a7:vacuous u1.a8:proven u1.a9:refuted "
+            "u1.a10:vacuous u2.a1:vacuous u2.a2:vacuous u2.a3:proven u2.a4:vacuous u2.a5:proven u2.a6:vacuous u2.a7:vacuous u2.a8:proven "
+            "u2.a9:refuted u2.a10:vacuous");
+}
+
 // A signed literal in an unsigned expression is extended with zeros (IEEE 1800-2017, 11.8.2).
 TEST(Prove, ExtendsLiteralsByTheirContext) {
   EXPECT_EQ(verdicts("module m(input [15:0] v); always_comb begin a: assert ((v | 8'sd205) >= 16'd0 && "

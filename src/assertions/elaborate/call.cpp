@@ -12,7 +12,7 @@ using ast::ExprKind;
 Elaborator::ExprType Elaborator::type_of_call(const Expr& expr, Frame& frame) {
   const std::string& name = expr.name;
   if (name.empty() || name[0] != '$') {
-    const Symbol* symbol = resolve(ast::make_name(name), frame);
+    const Symbol* symbol = resolve_called(name, frame);
     if (!symbol || symbol->kind != Symbol::Kind::kFunction) {
       if (name[0] == '.') unsupported(expr.span, name.substr(1));
       if (symbol) unsupported(expr.span, fmt::format("use of '{}' as a function", name));
@@ -44,7 +44,7 @@ Word Elaborator::evaluate_call(const Expr& expr, int width, bool is_signed, Fram
   if (expr.name[0] == '$') {
     out = evaluate_system_call(expr, frame);
   } else {
-    out = call_function(*resolve(ast::make_name(expr.name), frame), expr, frame);
+    out = call_function(*resolve_called(expr.name, frame), expr, frame);
   }
   return resize(resize(out, type.width, type.is_signed), width, is_signed);
 }
@@ -131,7 +131,7 @@ Word Elaborator::past(const Word& word, int cycles, Lit gate, const Clock& clock
         State& state = design_.states[index];
         state.next = aig_.lmux(gate, bit, state.leaf);
         state.init = 2;
-        state.init_from_next = gate == kTrue;
+        state.starts_as = bit;
         state.has_clock = true;
         state.clock = clock;
         it->second = state.leaf;

@@ -34,6 +34,8 @@ struct Type {
   int count() const { return high() - low() + 1; }
 };
 
+constexpr Lit kUndriven = 0xffffffff;
+
 struct Scope;
 
 /// A clock: the signal as a literal of the unresolved graph, and its edge.
@@ -58,7 +60,6 @@ struct Variable {
   std::vector<uint8_t> init;  ///< per bit: 0, 1, 2 = any
   std::vector<Span> driver_span;
 };
-constexpr Lit kUndriven = 0xffffffff;
 
 /// One bit of memory: a register bit, a latch bit, or a history bit that an assertion needs.
 struct State {
@@ -66,7 +67,7 @@ struct State {
   Lit leaf = kFalse;
   Lit next = kFalse;
   uint8_t init = 2;
-  bool init_from_next = false;  ///< history of `next`: starts at its value before the first clock, where that is known
+  Lit starts_as = kUndriven;  ///< a history: in the first cycle it has this literal's value of before the first clock
   bool has_clock = false;
   Clock clock;
 };
@@ -121,6 +122,7 @@ struct Check {
   std::string name;
   Span span;
   ast::AssertKind kind = ast::AssertKind::kAssert;
+  const ast::Assertion* source = nullptr;  ///< iterations of a loop share one check
   bool supported = true;
   std::string reason;         ///< not supported: the construct
   Span reason_span;
@@ -130,6 +132,7 @@ struct Check {
   bool has_fire = false;
   bool has_clock = false;
   Clock clock;
+  bool reached = true;        ///< false: no condition that is not constantly false leads to the statement
 };
 
 struct Design {

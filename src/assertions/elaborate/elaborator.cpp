@@ -108,6 +108,15 @@ Symbol* Elaborator::resolve(const ast::Expr& expr, Frame& frame) {
   return nullptr;
 }
 
+Symbol* Elaborator::resolve_called(const std::string& name, Frame& frame) {
+  Symbol* symbol = resolve(ast::make_name(name), frame);
+  if (!symbol || symbol->kind != Symbol::Kind::kVariable || symbol->variable != frame.return_variable) return symbol;
+  Frame outside = frame;
+  while (outside.scope && !find(outside.scope, name)) outside.scope = outside.scope->parent;
+  outside.scope = outside.scope ? outside.scope->parent : nullptr;
+  return outside.scope ? resolve(ast::make_name(name), outside) : nullptr;
+}
+
 Scope* Elaborator::package(const std::string& name, Span span) {
   if (const auto it = packages_.find(name); it != packages_.end()) {
     if (!it->second) fail(span, fmt::format("package '{}' imports itself", name));

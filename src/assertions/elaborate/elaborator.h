@@ -91,6 +91,8 @@ class Elaborator {
   Symbol* find(Scope* scope, const std::string& name);
   Symbol* lookup(Scope* scope, const std::string& name, Span span);
   Symbol* resolve(const ast::Expr& expr, Frame& frame);
+  /// As resolve() for the name of a call: inside a function its own name is the function, not the value it returns.
+  Symbol* resolve_called(const std::string& name, Frame& frame);
 
   // types.cpp
   const Type* bits_type(int width, bool is_signed);
@@ -162,6 +164,7 @@ class Elaborator {
   void execute_foreach(const ast::Stmt& statement, Frame& frame);
   void execute_call(const ast::Stmt& statement, Frame& frame);
   void execute_assert(const ast::Stmt& statement, Frame& frame);
+  void note_unreached(const ast::Stmt& statement, const std::string& path, const Frame& frame);
   void assign(const ast::Expr& target, const Word& value, bool nonblocking, Frame& frame);
   void assign_target(const Target& target, const Word& value, bool nonblocking, Frame& frame, Span span);
   void merge(Lit condition, Env& then_env, Env& else_env, Env& into);
@@ -170,6 +173,7 @@ class Elaborator {
   Cell& writable(int variable, bool nonblocking, Frame& frame);
 
   // property.cpp
+  void add_check(Check check, const std::string& path);
   void lower_assertion(const ast::Assertion& assertion, const std::string& label, Frame& frame, Span span);
 
   [[noreturn]] void fail(Span span, std::string message) const;
@@ -183,6 +187,7 @@ class Elaborator {
   std::map<std::string, Scope*> packages_;
   std::map<std::pair<Lit, std::pair<Lit, int>>, Lit> history_;
   std::vector<std::pair<const ast::Item*, Scope*>> assertion_items_;
+  std::map<std::pair<const ast::Assertion*, std::string>, std::vector<size_t>> checks_of_;
   std::map<std::string, int> names_;
   Lit first_cycle_ = kFalse;
   int call_depth_ = 0;

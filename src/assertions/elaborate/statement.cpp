@@ -84,7 +84,10 @@ void Elaborator::execute_if(Lit condition, const std::function<void(Frame&)>& th
 void Elaborator::execute_list(const std::vector<Stmt>& list, size_t from, Frame& frame) {
   for (size_t i = from; i < list.size(); ++i) {
     execute(list[i], frame);
-    if (frame.dead == kTrue) return;
+    if (frame.dead == kTrue) {
+      for (++i; i < list.size(); ++i) note_unreached(list[i], frame.scope->path, frame);
+      return;
+    }
     if (frame.dead != kFalse && i + 1 < list.size()) {
       const Lit alive = negate(frame.dead);
       execute_if(alive, [&](Frame& rest) {
@@ -135,9 +138,14 @@ void Elaborator::execute(const Stmt& s, Frame& frame) {
       return;
     }
     case StmtKind::kDecl: return declare_local_item(*s.decl, frame);
-    case StmtKind::kIf:
-      return execute_if(condition(*s.expr, frame), [&](Frame& f) { execute(s.body[0], f); },
-                        [&](Frame& f) { if (s.body.size() > 1) execute(s.body[1], f); }, frame);
+    case StmtKind::kIf: {
+      const Lit taken = condition(*s.expr, frame);
+      if (taken == kFalse) note_unreached(s.body[0], frame.scope->path, frame);
+      execute_if(taken, [&](Frame& f) { execute(s.body[0], f); },
+                 [&](Frame& f) { if (s.body.size() > 1) execute(s.body[1], f); }, frame);
+      if (taken == kTrue && s.body.size() > 1) note_unreached(s.body[1], frame.scope->path, frame);
+      return;
+    }
     case StmtKind::kCase: return execute_case(s, frame);
     case StmtKind::kAssign: {
       const ast::Expr& target = *s.target;
@@ -257,7 +265,15 @@ void Elaborator::execute_case(const Stmt& s, Frame& frame) {
 }
 
 void Elaborator::execute_case_arms(const Stmt& s, const std::vector<Lit>& matches, size_t arm, int default_arm, Frame& frame) {
-  while (arm < s.arms.size() && (s.arms[arm].labels.empty() || matches[arm] == kFalse)) ++arm;
+  for (; arm < s.arms.size() && (s.arms[arm].labels.empty() || matches[arm] == kFalse); ++arm) {
+    if (!s.arms[arm].labels.empty()) note_unreached(s.arms[arm].body[0], frame.scope->path, frame);
+  }
+  if (arm < s.arms.size() && matches[arm] == kTrue) {
+    execute(s.arms[arm].body[0], frame);
+    for (size_t later = arm + 1; later < s.arms.size(); ++later) note_unreached(s.arms[later].body[0], frame.scope->path, frame);
+    if (default_arm >= 0 && static_cast<size_t>(default_arm) < arm) note_unreached(s.arms[static_cast<size_t>(default_arm)].body[0], frame.scope->path, frame);
+    return;
+  }
   if (arm >= s.arms.size()) {
     if (default_arm >= 0) execute(s.arms[default_arm].body[0], frame);
     return;
@@ -279,14 +295,20 @@ void Elaborator::execute_loop(const Stmt& s, Frame& frame) {
   const Lit broken_before = frame.broken, continued_before = frame.continued;
   const std::function<void(Frame&, int64_t)> turn = [&](Frame& f, int64_t n) {
     for (;; ++n) {
-      if (s.kind == StmtKind::kRepeat && n >= turns) return;
+      if (s.kind == StmtKind::kRepeat && n >= turns) {
+        if (n == 0) note_unreached(s.body[0], f.scope->path, f);
+        return;
+      }
       if (n > kMaxTurns) fail(s.span, fmt::format("a loop of more than {} turns", kMaxTurns));
       charge(s.span);
       if (s.kind == StmtKind::kFor || s.kind == StmtKind::kWhile || (s.kind == StmtKind::kDoWhile && n > 0)) {
         if (s.expr) {
           const Lit go = condition(*s.expr, f);
           if (!is_constant(go)) unsupported(s.span, "loop whose condition is not constant");
-          if (go == kFalse) return;
+          if (go == kFalse) {
+            if (n == 0) note_unreached(s.body[0], f.scope->path, f);
+            return;
+          }
         }
       }
       execute(s.body[0], f);
@@ -348,7 +370,7 @@ void Elaborator::execute_call(const Stmt& s, Frame& frame) {
     if (std::find(kQuiet.begin(), kQuiet.end(), call.name) == kQuiet.end()) unsupported(s.span, call.name);
     return;
   }
-  const Symbol* symbol = resolve(ast::make_name(call.name), frame);
+  const Symbol* symbol = resolve_called(call.name, frame);
   if (!symbol || symbol->kind != Symbol::Kind::kFunction) {
     if (call.name[0] == '.') unsupported(s.span, call.name.substr(1));
     fail(call.span, fmt::format("unknown task or function '{}'", call.name));
@@ -360,6 +382,32 @@ void Elaborator::execute_assert(const Stmt& s, Frame& frame) {
   const ast::Assertion& assertion = *s.assertion;
   Frame inner = frame;
   lower_assertion(assertion, s.label, inner, s.span);
+}
+
+// The assertions of a statement that is never executed: they say nothing, which is not the same as not being there.
+void Elaborator::note_unreached(const Stmt& s, const std::string& path, const Frame& frame) {
+  charge(s.span);
+  if (s.kind == StmtKind::kAssert) {
+    if (s.assertion->kind == ast::AssertKind::kCover || s.assertion->kind == ast::AssertKind::kCoverSequence) return;
+    Check check;
+    check.kind = s.assertion->kind;
+    check.source = &*s.assertion;
+    check.span = s.span;
+    check.name = s.label.empty() ? "" : path + s.label;
+    check.fire = kFalse;
+    check.has_fire = true;
+    check.has_clock = frame.has_clock;
+    check.clock = frame.clock;
+    check.reached = false;
+    return add_check(std::move(check), path);
+  }
+  const bool scoped = s.kind == StmtKind::kBlock && !s.label.empty() &&
+                      std::any_of(s.body.begin(), s.body.end(), [](const Stmt& inner) { return inner.kind == StmtKind::kDecl; });
+  const std::string below = scoped ? path + s.label + "." : path;
+  for (const Stmt& inner : s.body) note_unreached(inner, below, frame);
+  for (const ast::CaseArm& arm : s.arms) {
+    for (const Stmt& inner : arm.body) note_unreached(inner, below, frame);
+  }
 }
 
 }  // namespace callie::assertions

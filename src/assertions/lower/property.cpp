@@ -298,14 +298,14 @@ Lit PropertyLowering::match(const Prop& s, int i, int j, int k, bool fill) {
       const Lit outer = match(s.args[1], i, j, k, fill);
       Lit inner = kFalse;
       for (int a = i; a <= j && outer != kFalse; ++a) {
-        for (int b = a; b <= j; ++b) inner = aig.lor(inner, match(s.args[0], a, b, k, fill));
+        for (int b = a - 1; b <= j; ++b) inner = aig.lor(inner, match(s.args[0], a, b, k, fill));
       }
       out = aig.land(outer, inner);
       break;
     }
     case PropKind::kFirstMatch:
       out = match(s.args[0], i, j, k, fill);
-      for (int m = i - 1; m < j && out != kFalse; ++m) out = aig.land(out, negate(match(s.args[0], i, m, k, fill)));
+      for (int m = i - 1; m < j && out != kFalse; ++m) out = aig.land(out, negate(match(s.args[0], i, m, k, !fill)));
       break;
     default: unsupported(s);
   }
@@ -376,15 +376,25 @@ Lit PropertyLowering::holds(const Prop& p, int i, int k, bool fill) {
       }
       return out;
     }
-    case PropKind::kAnd: return aig.land(holds(p.args[0], i, k, fill), holds(p.args[1], i, k, fill));
+    case PropKind::kAnd:
+      // Of sequences with empty matches it is the sequence operator that counts: the longer side must match, not both.
+      if (is_sequence(p) && std::any_of(p.args.begin(), p.args.end(), [&](const Prop& arg) { return match(arg, i, i - 1, k, fill) != kFalse; })) {
+        return matched(p, i, k, fill);
+      }
+      return aig.land(holds(p.args[0], i, k, fill), holds(p.args[1], i, k, fill));
     case PropKind::kOr: return aig.lor(holds(p.args[0], i, k, fill), holds(p.args[1], i, k, fill));
     default: {
       if (!is_sequence(p)) unsupported(p);
-      Lit out = kFalse;
-      for (int j = i; j <= i + length(p); ++j) out = aig.lor(out, match(p, i, j, k, fill));
-      return out;
+      return matched(p, i, k, fill);
     }
   }
+}
+
+// A sequence as a property: some match that is not empty.
+Lit PropertyLowering::matched(const Prop& s, int i, int k, bool fill) {
+  Lit out = kFalse;
+  for (int j = i; j <= i + length(s); ++j) out = e_.aig_.lor(out, match(s, i, j, k, fill));
+  return out;
 }
 
 bool PropertyLowering::has_antecedent(const Prop& p) const {
@@ -436,7 +446,7 @@ Lit PropertyLowering::fires(const Prop& p, int i, int k) {
 
 // A register of the assertion's clock that holds `lit`.
 Lit PropertyLowering::delay(Lit lit, uint8_t init) {
-  if (!has_clock_) throw SourceError{clock_.span, "concurrent assertion without a clock", StatusCode::kUnimplemented};
+  if (!has_clock_) throw SourceError{place_, "concurrent assertion without a clock", StatusCode::kUnimplemented};
   const int index = e_.design_.new_state();
   State& state = e_.design_.states[index];
   state.next = lit;
@@ -536,6 +546,7 @@ void PropertyLowering::activate(const Prop& p, Lit act) {
 }
 
 void PropertyLowering::lower(const Prop& property, Check& check) {
+  place_ = property.span;
   const Prop* body = &e_.design_.props.emplace_back(expand(property, 0));
   for (;;) {
     if (body->kind == PropKind::kClocked) {
@@ -582,6 +593,7 @@ void Elaborator::lower_assertion(const ast::Assertion& assertion, const std::str
   if (assertion.kind == ast::AssertKind::kCover || assertion.kind == ast::AssertKind::kCoverSequence) return;
   Check check;
   check.kind = assertion.kind;
+  check.source = &assertion;
   check.span = span;
   check.name = label.empty() ? "" : frame.scope->path + label;
   try {
@@ -608,6 +620,26 @@ void Elaborator::lower_assertion(const ast::Assertion& assertion, const std::str
     check.reason_span = problem.span;
     check.reason_code = problem.code;
   }
+  add_check(std::move(check), frame.scope->path);
+}
+
+// A statement that is executed several times (a loop, a function) is one assertion: it fails where one of them fails.
+void Elaborator::add_check(Check check, const std::string& path) {
+  std::vector<size_t>& same = checks_of_[{check.source, path}];
+  for (size_t i : same) {
+    Check& other = design_.checks[i];
+    if (check.reached && other.reached && (other.has_clock != check.has_clock || (check.has_clock && !(other.clock == check.clock)))) continue;
+    if (!check.reached || !other.supported) return;
+    if (!other.reached || !check.supported) {
+      other = std::move(check);
+      return;
+    }
+    other.bad = aig_.lor(other.bad, check.bad);
+    other.fire = aig_.lor(other.has_fire ? other.fire : kTrue, check.has_fire ? check.fire : kTrue);
+    other.has_fire = other.fire != kTrue;
+    return;
+  }
+  same.push_back(design_.checks.size());
   design_.checks.push_back(std::move(check));
 }
 

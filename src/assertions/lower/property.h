@@ -32,13 +32,13 @@ class PropertyLowering {
   Range range(const ast::Prop& p);
   void check_supported(const ast::Prop& p);
   int length(const ast::Prop& p);      ///< last offset that a property looks at; kUnbounded
-  int shortest(const ast::Prop& p);    ///< cycles of the shortest match of a sequence; 0 = empty
 
   // Windows: offsets count from the start of the attempt, k is now.
   Lit atom(const ast::Expr& expr, int offset, int k, bool fill);
   Lit match(const ast::Prop& s, int i, int j, int k, bool fill);
   Lit match_repeat(const ast::Prop& s, int n, int i, int j, int k, bool fill);
   Lit holds(const ast::Prop& p, int i, int k, bool fill);
+  Lit matched(const ast::Prop& s, int i, int k, bool fill);
   Lit fires(const ast::Prop& p, int i, int k);
   bool has_antecedent(const ast::Prop& p) const;
 
@@ -50,12 +50,12 @@ class PropertyLowering {
   Elaborator& e_;
   Frame frame_;
   Clock clock_;
+  Span place_;
   bool has_clock_ = false;
   Lit disabled_ = kFalse;
   Lit bad_ = kFalse;
   Lit fire_ = kFalse;
   bool has_fire_ = false;
-  bool outer_fire_ = false;
   std::map<const ast::Expr*, Lit> atoms_;
   std::map<std::tuple<const ast::Prop*, int, int, int, bool, int>, Lit> matches_;
 };

@@ -6,6 +6,7 @@
 #include "assertions/mutate/mutate.h"
 #include "assertions/prove/witness.h"
 #include "assertions/syntax/printer.h"
+#include "core/interrupt.h"
 
 namespace callie::assertions {
 namespace {
@@ -58,9 +59,14 @@ StatusOr<const ast::Module*> module_to_change(const SourceSet& sources, const as
 
 class MutantDecider {
  public:
-  MutantDecider(SourceSet& sources, const ast::Unit& unit, const ast::Module& top, ProveOptions options)
-      : sources_(sources), unit_(unit), top_(top), options_(std::move(options)) {
+  MutantDecider(SourceSet& sources, const ast::Unit& unit, const ast::Module& top, const MutateOptions& options)
+      : sources_(sources), unit_(unit), top_(top), options_(options.prove), progress_(options.progress) {
     options_.top = top.name;
+    sites_ = options.designs ? design_mutation_sites(top) : std::vector<std::string>{};
+  }
+
+  void report(int64_t done, int64_t total) const {
+    if (progress_) progress_(done, total);
   }
 
   StatusOr<ProveReport> decide(const ast::Module& changed) {
@@ -84,14 +90,17 @@ class MutantDecider {
         mutants.emplace_back(std::move(mutant), assertion_label(item));
       }
     }
-    CALLIE_ASSIGN_OR_RETURN(ProveReport report, decide(with_mutants));
+    options_.progress = [&](int64_t done, int64_t total) { report(done, total + static_cast<int64_t>(sites_.size())); };
+    StatusOr<ProveReport> decided = decide(with_mutants);
+    options_.progress = nullptr;
+    if (!decided.ok()) return decided.status();
+    assertions_done_ = static_cast<int64_t>(decided->assertions.size());
     for (size_t m = 0; m < mutants.size(); ++m) {
       const auto& [mutant, of] = mutants[m];
-      for (AssertionResult& r : report.assertions) {
+      for (AssertionResult& r : decided->assertions) {
         if (r.name != fmt::format("mutant_{}", m)) continue;
-        const bool holds = r.verdict == Verdict::kProven || r.verdict == Verdict::kVacuous;
         out.push_back({"assertion:" + mutant.kind, of, trimmed(print(mutant.item)),
-                       holds ? "equivalent" : std::string(name(r.verdict)), std::move(r.witness)});
+                       r.verdict == Verdict::kProven ? "equivalent" : std::string(name(r.verdict)), std::move(r.witness)});
       }
     }
     return ok_status();
@@ -101,14 +110,15 @@ class MutantDecider {
     CALLIE_ASSIGN_OR_RETURN(const ProveReport original, decide(top_));
     std::map<std::string, Verdict> verdicts;
     for (const AssertionResult& r : original.assertions) verdicts[r.name] = r.verdict;
-    const std::vector<std::string> sites = design_mutation_sites(top_);
-    for (size_t site = 0; site < sites.size(); ++site) {
+    for (size_t site = 0; site < sites_.size(); ++site) {
+      report(assertions_done_ + static_cast<int64_t>(site), assertions_done_ + static_cast<int64_t>(sites_.size()));
       const ast::Module mutant = mutate_design(top_, site);
       if (mutant == top_) continue;
-      StatusOr<ProveReport> report = decide(mutant);
-      if (!report.ok()) continue;
-      DecidedMutant decided{"design:" + sites[site], "", trimmed(print(mutant)), "not caught", {}};
-      for (AssertionResult& r : report->assertions) {
+      StatusOr<ProveReport> outcome = decide(mutant);
+      if (interrupted()) return error(StatusCode::kCancelled, "stopped");
+      if (!outcome.ok()) continue;
+      DecidedMutant decided{"design:" + sites_[site], "", trimmed(print(mutant)), "not caught", {}};
+      for (AssertionResult& r : outcome->assertions) {
         if (r.verdict != Verdict::kRefuted || verdicts[r.name] != Verdict::kProven) continue;
         decided.of = r.name;
         decided.verdict = name(r.verdict);
@@ -125,13 +135,16 @@ class MutantDecider {
   const ast::Unit& unit_;
   const ast::Module& top_;
   ProveOptions options_;
+  const std::function<void(int64_t, int64_t)>& progress_;
+  std::vector<std::string> sites_;
+  int64_t assertions_done_ = 0;
 };
 
 }  // namespace
 
 StatusOr<std::vector<DecidedMutant>> decide_mutants(SourceSet& sources, const ast::Unit& unit, const MutateOptions& options) {
   CALLIE_ASSIGN_OR_RETURN(const ast::Module* const top, module_to_change(sources, unit, options.prove.top));
-  MutantDecider decider(sources, unit, *top, options.prove);
+  MutantDecider decider(sources, unit, *top, options);
   std::vector<DecidedMutant> out;
   if (options.assertions) CALLIE_RETURN_IF_ERROR(decider.assertions(out));
   if (options.designs) CALLIE_RETURN_IF_ERROR(decider.designs(out));

@@ -10,6 +10,7 @@ Lit Net::make_leaf(uint32_t node) {
   if (info.kind == LeafInfo::Kind::kState) {
     state_of_node[node_of(lit)] = static_cast<int>(states.size());
     states.push_back({lit, info.index});
+    return make_history(info.index, lit);
   } else {
     Input input;
     input.lit = lit;
@@ -97,39 +98,94 @@ Lit Net::resolve(Lit root) {
   return invert_if(map_[node_of(root)], is_inverted(root));
 }
 
-// The value of a literal before the first clock where initializers decide it, else 2.
-int Net::initial_value(Lit lit) {
-  std::unordered_map<uint32_t, int> value;
-  std::vector<uint32_t> stack{node_of(lit)};
-  int budget = 2000;
+// What a history shows: its own bit, and in the first cycle what was before the start.
+Lit Net::make_history(int state, Lit own) {
+  if (design_.states[state].starts_as == kUndriven) return own;
+  const Lit start = before_start(design_.states[state].starts_as);
+  if (!is_constant(start)) return aig.lmux(first_cycle(), start, own);
+  design_.states[state].init = static_cast<uint8_t>(start);
+  return own;
+}
+
+Lit Net::first_cycle() {
+  if (first_cycle_ == kFalse) {
+    const int state = design_.new_state();
+    design_.states[state].init = 1;
+    design_.states[state].next = kFalse;
+    first_cycle_ = aig.leaf(0);
+    input_of_node.resize(aig.size(), -1);
+    state_of_node.resize(aig.size(), -1);
+    state_of_node[node_of(first_cycle_)] = static_cast<int>(states.size());
+    states.push_back({first_cycle_, state});
+  }
+  return first_cycle_;
+}
+
+Lit Net::before_start(Lit root) {
+  const Aig& from = design_.aig;
+  before_.resize(from.size(), kUndriven);
+  if (is_register_.size() != design_.variables.size()) {
+    is_register_.assign(design_.variables.size(), false);
+    for (const State& state : design_.states) {
+      if (state.variable >= 0) is_register_[static_cast<size_t>(state.variable)] = true;
+    }
+  }
+  const auto free_bit = [&] {
+    const Lit lit = aig.leaf(0);
+    input_of_node.resize(aig.size(), -1);
+    state_of_node.resize(aig.size(), -1);
+    input_of_node[node_of(lit)] = static_cast<int>(inputs.size());
+    Input input;
+    input.lit = lit;
+    inputs.push_back(input);
+    return lit;
+  };
+  // What a leaf stands for: a constant, another literal, or a bit of its own (kUndriven).
+  const auto below = [&](uint32_t node) -> Lit {
+    const LeafInfo& info = design_.leaves[from.tag(node)];
+    if (info.kind == LeafInfo::Kind::kState) {
+      const State& state = design_.states[info.index];
+      if (state.starts_as != kUndriven) return state.starts_as;
+      const uint8_t init = state.variable >= 0 ? design_.variables[state.variable].init[state.bit] : state.init;
+      return init < 2 ? init : kUndriven;
+    }
+    if (info.kind != LeafInfo::Kind::kVariable) return kUndriven;
+    const Variable& v = design_.variables[info.index];
+    const Lit driver = v.driver[info.bit];
+    const bool keeps = driver == kUndriven ? !v.is_input && !v.is_net : is_register_[static_cast<size_t>(info.index)];
+    if (keeps && v.init[info.bit] != 2) return v.init[info.bit];
+    return keeps ? kUndriven : driver;
+  };
+  before_[0] = kFalse;
+  std::vector<uint32_t> stack{node_of(root)};
+  std::unordered_map<uint32_t, bool> open;
   while (!stack.empty()) {
-    const uint32_t n = stack.back();
-    if (value.contains(n)) {
+    const uint32_t node = stack.back();
+    if (before_[node] != kUndriven) {
       stack.pop_back();
       continue;
     }
-    if (--budget < 0) return 2;
-    if (n == 0) {
-      value[n] = 0;
-    } else if (aig.is_leaf(n)) {
-      const int s = state_of_node[n];
-      value[n] = 2;
-      if (s >= 0 && design_.states[states[s].state].variable >= 0) {
-        const State& state = design_.states[states[s].state];
-        value[n] = design_.variables[state.variable].init[state.bit];
-      }
-    } else {
-      const uint32_t a = node_of(aig.input0(n)), b = node_of(aig.input1(n));
-      if (!value.contains(a)) { stack.push_back(a); continue; }
-      if (!value.contains(b)) { stack.push_back(b); continue; }
-      const auto get = [&](Lit l) { const int v = value[node_of(l)]; return v == 2 ? 2 : v ^ static_cast<int>(is_inverted(l)); };
-      const int x = get(aig.input0(n)), y = get(aig.input1(n));
-      value[n] = x == 0 || y == 0 ? 0 : x == 1 && y == 1 ? 1 : 2;
+    const auto value = [&](Lit lit) { return invert_if(before_[node_of(lit)], is_inverted(lit)); };
+    const bool again = open[node];
+    open[node] = true;
+    if (from.is_leaf(node)) {
+      const Lit to = below(node);
+      if (to == kUndriven || (again && before_[node_of(to)] == kUndriven)) before_[node] = free_bit();  // the latter: a loop
+      else if (before_[node_of(to)] != kUndriven) before_[node] = value(to);
+      else stack.push_back(node_of(to));
+      continue;
     }
-    stack.pop_back();
+    const Lit a = from.input0(node), b = from.input1(node);
+    bool ready = true;
+    for (Lit input : {a, b}) {
+      if (before_[node_of(input)] != kUndriven) continue;
+      ready = false;
+      if (!again) stack.push_back(node_of(input));
+    }
+    if (ready) before_[node] = aig.land(value(a), value(b));
+    else if (again) before_[node] = free_bit();
   }
-  const int v = value[node_of(lit)];
-  return v == 2 ? 2 : v ^ static_cast<int>(is_inverted(lit));
+  return invert_if(before_[node_of(root)], is_inverted(root));
 }
 
 void Net::close() {
@@ -140,10 +196,7 @@ void Net::close() {
     states[index].next = next;
     const State& s = design_.states[state];
     if (s.variable >= 0) states[index].init = design_.variables[s.variable].init[s.bit];
-    else states[index].init = s.init_from_next ? 3 : s.init;
-  }
-  for (StateBit& bit : states) {
-    if (bit.init == 3) bit.init = static_cast<uint8_t>(initial_value(bit.next));
+    else states[index].init = s.init;
   }
 }
 

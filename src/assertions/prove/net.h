@@ -38,11 +38,18 @@ class Net {
 
  private:
   Lit make_leaf(uint32_t node);
-  int initial_value(Lit lit);
+  Lit make_history(int state, Lit own);
+  Lit first_cycle();
+  /// The value before the first clock: registers at their initializers, everything else free, and the same for every
+  /// history that asks (the default sampled values of IEEE 1800-2017, 16.5.1).
+  Lit before_start(Lit root);
 
   Design& design_;
   std::vector<Lit> map_;          // unresolved node -> resolved literal, kUndriven when open
   std::vector<uint8_t> color_;
+  std::vector<Lit> before_;       // unresolved node -> its literal before the first clock
+  std::vector<bool> is_register_; // variable
+  Lit first_cycle_ = kFalse;
   size_t closed_ = 0;
 };
 

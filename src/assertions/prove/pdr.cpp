@@ -6,6 +6,7 @@
 #include <set>
 
 #include "assertions/prove/engine.h"
+#include "core/interrupt.h"
 
 /// IC3 / property-directed reachability (Bradley, VMCAI 2011; Een, Mishchenko, Brayton, FMCAD 2011): frames of blocked
 /// cubes in one incremental solver, predecessors lifted by unsatisfiable cores in a second one.
@@ -17,7 +18,7 @@ using Cube = std::vector<int>;  // +-(position in the cone's states + 1), ascend
 class Stop : public CaDiCaL::Terminator {
  public:
   explicit Stop(double seconds) : end_(std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<int64_t>(seconds * 1e6))) {}
-  bool terminate() override { return std::chrono::steady_clock::now() >= end_; }
+  bool terminate() override { return std::chrono::steady_clock::now() >= end_ || interrupted(); }
 
  private:
   std::chrono::steady_clock::time_point end_;
@@ -94,6 +95,7 @@ class Pdr {
       }
       add_level();
       if (const int level = push(); level > 0) {
+        if (!certified(level)) return unknown("the invariant that was found does not hold");
         out.kind = Answer::Kind::kUnreachable;
         out.depth = level;
         return out;
@@ -285,6 +287,35 @@ class Pdr {
       if (cubes_[level].empty()) return level;
     }
     return 0;
+  }
+
+  // What the levels above `level` block holds at the start, is kept by every step, and keeps `bad` out: asked again in
+  // solvers that share nothing with the search.
+  bool certified(int level) {
+    std::vector<Cube> blocked;
+    for (size_t i = static_cast<size_t>(level) + 1; i < cubes_.size(); ++i) blocked.insert(blocked.end(), cubes_[i].begin(), cubes_[i].end());
+    if (std::any_of(blocked.begin(), blocked.end(), [&](const Cube& cube) { return meets_init(cube); })) return false;
+    Relation fresh(net_, cone_, stop_);
+    std::vector<int> now, next;
+    for (int s : cone_.states) {
+      now.push_back(fresh.literal(net_.states[s].lit));
+      next.push_back(fresh.literal(net_.states[s].next));
+    }
+    fresh.clause({fresh.literal(question_.assume)});
+    std::vector<int> wrong;
+    for (const Cube& cube : blocked) {
+      std::vector<int> outside;
+      const int entered = fresh.fresh();
+      for (int lit : cube) {
+        outside.push_back(-map(now, lit));
+        fresh.clause({-entered, map(next, lit)});
+      }
+      fresh.clause(outside);
+      wrong.push_back(entered);
+    }
+    wrong.push_back(fresh.literal(question_.bad));
+    fresh.clause(wrong);
+    return fresh.solver.solve() == 20;
   }
 
   const Net& net_;

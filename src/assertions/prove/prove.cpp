@@ -7,6 +7,7 @@
 #include "assertions/elaborate/elaborator.h"
 #include "assertions/prove/engine.h"
 #include "assertions/syntax/parser.h"
+#include "core/interrupt.h"
 
 namespace callie::assertions {
 namespace {
@@ -80,12 +81,18 @@ class ModuleProver {
       } else if (!blocked.empty()) {
         result.verdict = Verdict::kUnsupported;
         result.reason = blocked;
+      } else if (!check.reached) {
+        result.verdict = Verdict::kVacuous;
+        result.method = "constant";
+        result.reason = "the condition around it is constantly false";
       } else {
         if (check.has_clock) clocks.insert(check.clock.text);
         decide_one(check, bad[i], fire[i], assume, result);
       }
       result.ms = now_ms() - begin;
       report.assertions.push_back(std::move(result));
+      if (interrupted()) throw SourceError{check.span, "stopped", StatusCode::kCancelled};
+      if (options_.progress) options_.progress(static_cast<int64_t>(i) + 1, static_cast<int64_t>(design_.checks.size()));
     }
     report.top += (report.top.empty() ? "" : ", ") + top.name;
     if (clocks.size() == 1 && report.clock.empty()) report.clock = *clocks.begin();
@@ -288,7 +295,8 @@ StatusOr<ProveReport> prove(const SourceSet& sources, const ast::Unit& unit, con
     tops.push_back(top);
   } else {
     tops = top_modules(unit);
-    if (tops.empty()) return invalid_argument("no top module: every module is instantiated by another one, or there is none");
+    if (tops.empty() && !unit.modules.empty()) return invalid_argument("{}: no top module: every module is instantiated by another one", sources.name(0));
+    if (tops.empty()) return invalid_argument("{}: no module", sources.size() > 0 ? sources.name(0) : "input");
   }
   ProveReport report;
   for (const ast::Module* top : tops) {
@@ -296,6 +304,7 @@ StatusOr<ProveReport> prove(const SourceSet& sources, const ast::Unit& unit, con
       ModuleProver prover(sources, unit, options);
       prover.run(*top, tops.size() > 1 ? top->name + "." : "", report);
     } catch (const SourceError& problem) {
+      if (problem.code == StatusCode::kCancelled) return Status(problem.code, problem.message);
       if (problem_out) *problem_out = problem;
       const std::string message = problem.code == StatusCode::kUnimplemented
                                       ? fmt::format("not part of the subset: {}", problem.message)

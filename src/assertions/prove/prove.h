@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -59,6 +60,7 @@ struct ProveOptions {
   /// A failure counts only when the assumptions hold for this many cycles after it too: an assumption may notice later
   /// than the assertion that a run is bad.
   int settle_cycles = 0;
+  std::function<void(int64_t done, int64_t total)> progress;  ///< assertions of the current top module
 };
 
 struct ProveReport {
@@ -70,7 +72,7 @@ struct ProveReport {
 /// Proves every assertion of the top module and of what it instantiates. `sources` holds the texts of `unit`.
 /// Several top modules are proved one after the other; names then start with the module's.
 /// Errors: what cannot be elaborated (unknown names, missing modules, combinational loops, constructs of the design
-/// outside of the subset), as "FILE:LINE:COL: ..." with a caret. An unsupported assertion is a verdict.
+/// outside of the subset), as "FILE:LINE:COL: ..." with a caret; kCancelled. An unsupported assertion is a verdict.
 /// `problem` receives the place and text of such an error.
 /// Thread-safe as long as no other thread adds to `sources`.
 StatusOr<ProveReport> prove(const SourceSet& sources, const ast::Unit& unit, const ProveOptions& options = {},

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "assertions/syntax/parser.h"
+#include "core/interrupt.h"
 
 namespace callie::assertions {
 namespace {
@@ -36,6 +38,37 @@ TEST(DecideMutants, WrongVariantsAreRefutedWithAWitnessAndNamed) {
   const auto swapped = std::find_if(mutants->begin(), mutants->end(), [](const auto& m) { return m.kind == "design:swap-arms"; });
   ASSERT_NE(swapped, mutants->end());
   EXPECT_EQ(swapped->verdict, "refuted");
+}
+
+TEST(DecideMutants, AVacuousVariantIsNoEquivalentOne) {
+  SourceSet sources;
+  const auto unit = parse_text(sources, "m.sv", R"(
+module m(input logic clk, a, output logic q = 0);
+  always_ff @(posedge clk) q <= a && !a;
+  x: assert property (@(posedge clk) !q |-> a || !q);
+endmodule
+)");
+  ASSERT_TRUE(unit.ok()) << unit.status().message();
+  MutateOptions options;
+  options.designs = false;
+  std::vector<int64_t> steps;
+  options.progress = [&](int64_t done, int64_t) { steps.push_back(done); };
+  const auto mutants = decide_mutants(sources, *unit, options);
+  ASSERT_TRUE(mutants.ok()) << mutants.status().message();
+  const auto vacuous = std::find_if(mutants->begin(), mutants->end(), [](const auto& m) { return m.verdict == "vacuous"; });
+  ASSERT_NE(vacuous, mutants->end());
+  EXPECT_EQ(vacuous->kind, "assertion:drop-negation");
+  EXPECT_FALSE(steps.empty());
+  EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end()));
+}
+
+TEST(DecideMutants, StopsWhenTheUserAsksFor) {
+  SourceSet sources;
+  const auto unit = parse_text(sources, "m.sv", kDesign);
+  install_interrupt_handler();
+  std::raise(SIGINT);
+  EXPECT_EQ(decide_mutants(sources, *unit, {}).status().code(), StatusCode::kCancelled);
+  clear_interrupt();
 }
 
 TEST(DecideMutants, AnUnknownModuleIsAnError) {
