@@ -148,7 +148,6 @@ Task task_of(const Pair& pair) {
   out.clock_text = pair.clock_text;
   out.module = pair.module;
   out.assertion = pair.assertion;
-  for (const Pair::AssertionInfo& assertion : pair.assertions) out.obligations.push_back(assertion.text);
   for (const Pair::Mutant& mutant : pair.mutants) {
     if (mutant.kind.starts_with("design") && mutant.verdict == "refuted") out.wrong_modules.push_back(mutant.text);
   }

@@ -8,53 +8,15 @@ using ast::Expr;
 using ast::ExprKind;
 using ast::Op;
 
-Expr opposite(const Expr& expr) {
-  if (expr.kind == ExprKind::kUnary && expr.op == Op::kNot) return expr.args[0];
-  if (expr.kind == ExprKind::kBinary) {
-    const std::pair<Op, Op> kOpposites[] = {{Op::kEq, Op::kNe}, {Op::kNe, Op::kEq}, {Op::kLt, Op::kGe},
-                                            {Op::kGe, Op::kLt}, {Op::kGt, Op::kLe}, {Op::kLe, Op::kGt}};
-    for (const auto& [from, to] : kOpposites) {
-      if (expr.op == from) return ast::make_binary(to, expr.args[0], expr.args[1]);
-    }
-  }
-  return ast::make_unary(Op::kNot, expr);
-}
-
-namespace {
-
-Expr chain(const std::vector<Expr>& terms, Op op) {
+Expr any_of(const std::vector<Expr>& terms) {
+  if (terms.empty()) return ast::make_number_expr(1, 0, 'b');
   std::vector<Expr> kept;
   for (const Expr& term : terms) {
-    if (std::find(kept.begin(), kept.end(), term) == kept.end()) kept.push_back(term);
+    if (!contains(kept, term)) kept.push_back(term);
   }
   Expr out = kept[0];
-  for (size_t i = 1; i < kept.size(); ++i) out = ast::make_binary(op, std::move(out), kept[i]);
+  for (size_t i = 1; i < kept.size(); ++i) out = ast::make_binary(Op::kLogicOr, std::move(out), kept[i]);
   return out;
-}
-
-}  // namespace
-
-bool is_true_constant(const Expr& expr) {
-  return expr.kind == ExprKind::kNumber && expr.number->width == 1 && expr.number->bit(0) && !expr.number->has_unknown();
-}
-
-Expr all_of(const std::vector<Expr>& terms) {
-  // a && (b && c) is written a && b && c.
-  std::vector<Expr> flat;
-  const auto add = [&](const auto& self, const Expr& term) -> void {
-    if (term.kind == ExprKind::kBinary && term.op == Op::kLogicAnd) {
-      self(self, term.args[0]);
-      self(self, term.args[1]);
-    } else if (!is_true_constant(term)) {
-      flat.push_back(term);
-    }
-  };
-  for (const Expr& term : terms) add(add, term);
-  return flat.empty() ? ast::make_number_expr(1, 1, 'b') : chain(flat, Op::kLogicAnd);
-}
-
-Expr any_of(const std::vector<Expr>& terms) {
-  return terms.empty() ? ast::make_number_expr(1, 0, 'b') : chain(terms, Op::kLogicOr);
 }
 
 Expr substitute(const Expr& expr, const std::map<std::string, Expr>& values, bool& failed) {

@@ -5,22 +5,18 @@
 #include <string>
 #include <vector>
 
-#include "assertions/syntax/ast.h"
+#include "assertions/syntax/walk.h"
 
 /// Small operations on syntax trees that the generator, the mutators and the lowering to text share.
 namespace callie::assertions {
 
-/// The logical opposite, in the form a person would write: == becomes !=, !x becomes x.
-ast::Expr opposite(const ast::Expr& expr);
-/// a && b && ...; equal terms stand once. Nothing at all gives 1'b1.
-ast::Expr all_of(const std::vector<ast::Expr>& terms);
+/// a || b || ...; equal terms stand once. Nothing at all gives 1'b0.
 ast::Expr any_of(const std::vector<ast::Expr>& terms);
 /// The expression with names replaced by values; a name selected from ("a[1]") is replaced only by a name.
 /// Sets `failed` where that is impossible.
 ast::Expr substitute(const ast::Expr& expr, const std::map<std::string, ast::Expr>& values, bool& failed);
 /// Every name that the expression reads.
 void collect_names(const ast::Expr& expr, std::set<std::string>& names);
-bool is_true_constant(const ast::Expr& expr);
 
 /// A plain decimal number, as in an index.
 ast::Expr integer(int n);

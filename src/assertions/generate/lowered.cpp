@@ -37,16 +37,16 @@ class Lowerer {
       const Prop* body = &d.item.assertion->property->args[0];
       std::vector<Expr> enabled;
       if (body->kind == PropKind::kDisable) {
-        enabled.push_back(opposite(*body->expr));
+        enabled.push_back(negation(*body->expr));
         body = &body->args[0];
       }
       std::vector<Expr> before = enabled;
       before.push_back(without_history(*body->args[0].expr));
-      Expr guard = all_of(before);
+      Expr guard = conjunction(before);
       if (body->kind == PropKind::kNonOverlap) {
         std::vector<Expr> now{remember(guard, 1, true)};
         now.insert(now.end(), enabled.begin(), enabled.end());
-        guard = all_of(now);
+        guard = conjunction(now);
       }
       Stmt check;
       check.kind = StmtKind::kAssert;

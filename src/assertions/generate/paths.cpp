@@ -65,7 +65,7 @@ class Executor {
         case StmtKind::kIf: {
           const Expr condition = read(*s.expr, env);
           PathTree out;
-          out.guards = {condition, opposite(condition)};
+          out.guards = {condition, negation(condition)};
           std::vector<const Stmt*> then_rest = rest;
           then_rest.push_back(&s.body[0]);
           out.children.push_back(run(std::move(then_rest), env));
@@ -168,13 +168,13 @@ class Executor {
       if (!distinct) terms = earlier;
       const Expr match = any_of(matches);
       terms.push_back(match);
-      out.guards.push_back(all_of(terms));
-      for (const Expr& one : matches) earlier.push_back(opposite(one));
+      out.guards.push_back(conjunction(terms));
+      for (const Expr& one : matches) earlier.push_back(negation(one));
       std::vector<const Stmt*> arm_rest = rest;
       arm_rest.push_back(&arm.body[0]);
       out.children.push_back(run(std::move(arm_rest), env));
     }
-    out.guards.push_back(all_of(earlier));
+    out.guards.push_back(conjunction(earlier));
     if (fallback) rest.push_back(fallback);
     out.children.push_back(run(std::move(rest), std::move(env)));
     return out;

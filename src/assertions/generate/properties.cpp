@@ -190,7 +190,7 @@ class Deriver {
       std::vector<Expr> conditions;
       int n = 0;
       for (const Path& path : paths_for(tree, target)) {
-        const Expr guard = all_of(path.guards);
+        const Expr guard = conjunction(path.guards);
         conditions.push_back(guard);
         add_path(fmt::format("a_{}_{}", identifier(target), n), guard, says(target, path.value(target), clocked), target, n, clocked);
         ++n;
@@ -204,11 +204,11 @@ class Deriver {
     std::vector<Expr> conditions;
     int n = 0;
     for (const Path& path : all_paths(tree)) {
-      const Expr guard = all_of(path.guards);
+      const Expr guard = conjunction(path.guards);
       conditions.push_back(guard);
       std::vector<Expr> terms;
       for (const std::string& target : targets) terms.push_back(says(target, path.value(target), clocked));
-      add_path(fmt::format("a_{}_{}", identifier(targets[0]), n), guard, all_of(terms), targets[0], n, clocked);
+      add_path(fmt::format("a_{}_{}", identifier(targets[0]), n), guard, conjunction(terms), targets[0], n, clocked);
       ++n;
     }
     out_.path_sets.emplace_back(targets[0], std::move(conditions));
@@ -225,7 +225,7 @@ class Deriver {
   // A synchronous reset is data: paths that compose over it must exclude it.
   std::vector<Expr> outside_reset() const {
     if (!snippet_.reset || snippet_.reset->async) return {};
-    return {opposite(*snippet_.reset_active())};
+    return {negation(*snippet_.reset_active())};
   }
 
   // next-state decisions as properties of the state register.
@@ -238,7 +238,7 @@ class Deriver {
       if (!value || !dice_.chance(60) || out_.assertions.size() > 22) continue;
       std::vector<Expr> guards = outside_reset();
       guards.insert(guards.end(), path.guards.begin(), path.guards.end());
-      add(fmt::format("a_{}_step", identifier(state)), all_of(guards), says(state, value, true), PropKind::kNonOverlap, state, n++, async());
+      add(fmt::format("a_{}_step", identifier(state)), conjunction(guards), says(state, value, true), PropKind::kNonOverlap, state, n++, async());
     }
   }
 
@@ -247,7 +247,7 @@ class Deriver {
     std::vector<Expr> guards = outside_reset();
     guards.push_back(ast::make_name(valid));
     guards.push_back(ast::make_unary(Op::kNot, ast::make_name(ready)));
-    add(fmt::format("a_{}_waits", valid), all_of(guards),
+    add(fmt::format("a_{}_waits", valid), conjunction(guards),
         ast::make_binary(Op::kLogicAnd, ast::make_name(valid), ast::make_call("$stable", {ast::make_name(data)})),
         PropKind::kNonOverlap, data, -1, async());
   }
@@ -277,12 +277,12 @@ class Deriver {
     std::vector<Expr> terms{seen(n)};
     for (int i = 0; i < n; ++i) {
       std::vector<Expr> inner;
-      if (async()) inner.push_back(opposite(*snippet_.reset_active()));
+      if (async()) inner.push_back(negation(*snippet_.reset_active()));
       inner.push_back(gates[static_cast<size_t>(i)]);
-      const Expr term = all_of(inner);
+      const Expr term = conjunction(inner);
       if (!is_true_constant(term)) terms.push_back(past(term, n - i));
     }
-    d.antecedent = all_of(terms);
+    d.antecedent = conjunction(terms);
     d.item = concurrent(d.name, binary(PropKind::kOverlap, boolean(*d.antecedent), boolean(consequent)), async());
     d.form = "##";
     d.consequent = consequent;
@@ -326,23 +326,23 @@ class Deriver {
     if (failed) return;
     std::vector<Expr> gate = outside_reset();
     if (p.enable) gate.push_back(*p.enable);
-    std::vector<Expr> gates(static_cast<size_t>(last) + 1, all_of(gate));
+    std::vector<Expr> gates(static_cast<size_t>(last) + 1, conjunction(gate));
     if (!snippet_.edge_controls.empty() && dice_.chance(50)) {
       // A narrower start.
       const std::string& control = dice_.pick(snippet_.edge_controls);
       Expr start = ast::make_name(control);
       if (dice_.chance(40)) start = ast::make_call(dice_.chance(50) ? "$rose" : "$fell", {start});
       const bool contradicts = p.enable && start.kind == ast::ExprKind::kCall && start.name == "$fell" && p.enable->name == control;
-      if (!contradicts) gates[0] = all_of({gates[0], start});
+      if (!contradicts) gates[0] = conjunction({gates[0], start});
     }
     const std::string& target = p.registers[static_cast<size_t>(last)];
     add_sequence(fmt::format("a_{}_after", target), gates,
                  ast::make_binary(Op::kEq, ast::make_name(target), past(value, last + 1)), target);
     if (p.enable && dice_.chance(60)) {
       std::vector<Expr> hold = outside_reset();
-      hold.push_back(opposite(*p.enable));
+      hold.push_back(negation(*p.enable));
       const std::string& held = p.registers[0];
-      add_sequence(fmt::format("a_{}_holds", held), {all_of(hold), all_of(hold)},
+      add_sequence(fmt::format("a_{}_holds", held), {conjunction(hold), conjunction(hold)},
                    ast::make_binary(Op::kEq, ast::make_name(held), past(ast::make_name(held), 2)), held);
     }
   }
@@ -364,7 +364,7 @@ class Deriver {
       std::vector<Expr> terms{start};
       const Expr opposite = rose ? name : ast::make_unary(Op::kNot, name);
       terms.push_back(without_term(*d.antecedent, opposite));
-      add(fmt::format("a_{}_when_{}", identifier(d.target), control), all_of(terms), d.consequent, PropKind::kNonOverlap, d.target, -1, d.disables);
+      add(fmt::format("a_{}_when_{}", identifier(d.target), control), conjunction(terms), d.consequent, PropKind::kNonOverlap, d.target, -1, d.disables);
     }
   }
 
@@ -385,7 +385,7 @@ class Deriver {
     std::vector<Expr> terms;
     terms_of(e, terms);
     terms.erase(std::remove(terms.begin(), terms.end(), term), terms.end());
-    return all_of(terms);
+    return conjunction(terms);
   }
 
   const Snippet& snippet_;

@@ -46,7 +46,7 @@ void visit(Stmt& s, const Visitor& offer) {
       }
       break;
     case StmtKind::kIf:
-      offer("negate-condition", [&s] { s.expr = opposite(*s.expr); });
+      offer("negate-condition", [&s] { s.expr = negation(*s.expr); });
       if (s.body.size() > 1) {
         offer("swap-arms", [&s] { std::swap(s.body[0], s.body[1]); });
         offer("move-statement", [&s] {

@@ -1,6 +1,7 @@
 #include "assertions/syntax/walk.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace callie::assertions {
 
@@ -22,6 +23,20 @@ void visit_assertion(ast::Assertion& assertion, const ExprVisitor& on_expr, cons
   if (assertion.expr) visit(*assertion.expr, on_expr);
   if (assertion.property) visit(*assertion.property, on_expr, on_property);
 }
+
+std::optional<Op> opposite_comparison(Op op) {
+  switch (op) {
+    case Op::kEq: return Op::kNe;
+    case Op::kNe: return Op::kEq;
+    case Op::kLt: return Op::kGe;
+    case Op::kGe: return Op::kLt;
+    case Op::kGt: return Op::kLe;
+    case Op::kLe: return Op::kGt;
+    default: return std::nullopt;
+  }
+}
+
+bool is_comparison(const Expr& expr) { return expr.kind == ExprKind::kBinary && opposite_comparison(expr.op).has_value(); }
 
 }  // namespace
 
@@ -75,6 +90,7 @@ void visit(ast::Item& item, const ExprVisitor& on_expr, const PropVisitor& on_pr
 }
 
 std::vector<Expr> conjuncts(const Expr& expr) {
+  if (expr.kind == ExprKind::kUnary && expr.op == Op::kNot && is_comparison(expr.args[0])) return {negation(expr.args[0])};
   if (expr.kind != ExprKind::kBinary || expr.op != Op::kLogicAnd) return {expr};
   std::vector<Expr> out = conjuncts(expr.args[0]);
   for (Expr& right : conjuncts(expr.args[1])) out.push_back(std::move(right));
@@ -82,26 +98,40 @@ std::vector<Expr> conjuncts(const Expr& expr) {
 }
 
 Expr conjunction(const std::vector<Expr>& terms) {
-  if (terms.empty()) return ast::make_number_expr(1, 1, 'b');
-  Expr out = terms[0];
-  for (size_t i = 1; i < terms.size(); ++i) {
-    const Span span{out.span.file, out.span.begin, terms[i].span.end};
-    out = ast::make_binary(Op::kLogicAnd, std::move(out), terms[i]);
+  std::vector<Expr> kept;
+  const auto add = [&](const auto& self, const Expr& term) -> void {
+    if (term.kind == ExprKind::kBinary && term.op == Op::kLogicAnd) {
+      self(self, term.args[0]);
+      self(self, term.args[1]);
+    } else if (!is_true_constant(term) && !contains(kept, term)) {
+      kept.push_back(term);
+    }
+  };
+  for (const Expr& term : terms) add(add, term);
+  if (kept.empty()) return ast::make_number_expr(1, 1, 'b');
+  Expr out = kept[0];
+  for (size_t i = 1; i < kept.size(); ++i) {
+    const Span span{out.span.file, out.span.begin, kept[i].span.end};
+    out = ast::make_binary(Op::kLogicAnd, std::move(out), kept[i]);
     out.span = span;
   }
   return out;
 }
 
 Expr negation(const Expr& expr) {
-  Expr out = expr;
   if (expr.kind == ExprKind::kUnary && expr.op == Op::kNot) return expr.args[0];
-  if (expr.kind == ExprKind::kBinary && (expr.op == Op::kEq || expr.op == Op::kNe)) {
-    out.op = expr.op == Op::kEq ? Op::kNe : Op::kEq;
+  Expr out = expr;
+  if (is_comparison(expr)) {
+    out.op = *opposite_comparison(expr.op);
     return out;
   }
   out = ast::make_unary(Op::kNot, expr);
   out.span = expr.span;
   return out;
+}
+
+bool is_true_constant(const Expr& expr) {
+  return expr.kind == ExprKind::kNumber && expr.number->width == 1 && expr.number->bit(0) && !expr.number->has_unknown();
 }
 
 std::set<std::string> names_in(const Expr& expr) {

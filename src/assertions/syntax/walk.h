@@ -21,12 +21,13 @@ void visit(ast::Stmt& statement, const ExprVisitor& on_expr, const PropVisitor& 
 void visit(ast::Item& item, const ExprVisitor& on_expr, const PropVisitor& on_property = {},
            const StmtVisitor& on_statement = {});
 
-/// The operands of && (and of logical and bitwise & of single conditions is not looked into).
+/// The operands of && (and of logical and bitwise & of single conditions is not looked into); !(a < b) is a >= b.
 std::vector<ast::Expr> conjuncts(const ast::Expr& expr);
-/// Joins with &&; 1'b1 when there are none.
+/// a && b && ..., flat; equal terms stand once, 1'b1 not at all unless there is nothing else.
 ast::Expr conjunction(const std::vector<ast::Expr>& terms);
-/// !expr, with a comparison turned round instead.
+/// The logical opposite as a person would write it: == becomes !=, < becomes >=, !x becomes x.
 ast::Expr negation(const ast::Expr& expr);
+bool is_true_constant(const ast::Expr& expr);
 /// Plain names that an expression reads.
 std::set<std::string> names_in(const ast::Expr& expr);
 std::set<std::string> names_in(const ast::Prop& property);
