@@ -96,6 +96,17 @@ def template_seeds():
                              "{% if messages is not string and tools is defined %}{{ raise_exception('no') }}{% endif %}{{ strftime_now('%d %b %Y') }}")
 
 
+def prove_seeds():
+    head = "module m(input clk, r, a, b, input [3:0] v, output logic q = 0, output logic [3:0] y);\n"
+    put("prove", "clocked", head + " always_ff @(posedge clk or posedge r) if (r) q <= 0; else q <= a;\n always_comb y = v + 1;\n"
+        " x: assert property (@(posedge clk) disable iff (r) a ##[1:2] b |=> q until $past(a, 2));\nendmodule\n")
+    put("prove", "sequences", head + " assert property (@(posedge clk) first_match(a[*1:2] ##1 b) and (b within a[*3]) |-> nexttime a);\nendmodule\n")
+    put("prove", "combinational", head + " typedef enum logic [1:0] {A, B} e_t; e_t e; function automatic [3:0] f(input [3:0] k);\n"
+        "  for (int i = 0; i < 4; i++) begin if (k[i]) continue; f[i] = k[3 - i]; end endfunction\n"
+        " always_comb begin y = f(v); unique casez (v) 4'b1???: e = A; default: e = e_t'(v[1:0]); endcase\n"
+        "  if (v inside {[1:3]}) i: assert (y != 4'hf && $onehot0(v & 4'd1)); end\nendmodule\n")
+
+
 def systemverilog_seeds():
     put("systemverilog", "counter", "module m #(parameter int W = 4) (input logic clk, rst_n, output logic [W-1:0] q);\n"
         "  always_ff @(posedge clk or negedge rst_n) if (!rst_n) q <= '0; else q <= q + 1'b1;\n"
@@ -189,4 +200,5 @@ plan_seeds()
 tokenizer_seeds()
 template_seeds()
 systemverilog_seeds()
+prove_seeds()
 other_seeds()

@@ -5,51 +5,97 @@ Yosys proves every `lowered` module (all asserts of all pairs). Verilator compil
 random stimulus (no correct assertion may fail) and replays the witness of every refuted mutant (each must fail).
 Also: duplicates, and what the splits share. Prints one JSON object.
 
-    bench/assertions/check_release.py pairs.jsonl [--yosys N] [--verilator N] [--cycles N]
+With --state, what a tool has said of a text is kept there (by its hash) and not asked again: a long check can be done in
+pieces (--seconds), and a release that differs in a few pairs costs a few questions. What was not reached yet is counted as
+`open`, and the exit code is then 3.
+
+    bench/assertions/check_release.py pairs.jsonl [--yosys N] [--verilator N] [--cycles N] [--state FILE] [--seconds N]
 """
 import argparse
+import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
 
 BATCH = 50
 YOSYS = ("prep -top {top}; async2sync; flatten; opt_clean; "
          "sat -tempinduct -prove-asserts -set-assumes -maxsteps 12 -verify")
 
 
-def read(path):
+def spread(count, wanted):
+    """Numbers of `wanted` of `count` pairs, spread over the file."""
+    return range(0, count, max(1, count // wanted))[:wanted] if wanted else range(0)
+
+
+def read(path, simulated):
+    """The pairs, with their variants where those will be simulated; a release with all of them is large."""
     with open(path) as lines:
-        return [json.loads(line) for line in lines]
+        count = sum(1 for _ in lines)
+    needed, out = set(spread(count, simulated)), []
+    with open(path) as lines:
+        for number, line in enumerate(lines):
+            pair = json.loads(line)
+            for key in ("messages", "prompt", "completion", "Assertion") + (() if number in needed else ("mutants", "assertions")):
+                if key == "assertions":
+                    pair[key] = len(pair[key])
+                else:
+                    pair.pop(key, None)
+            out.append(pair)
+    return out, sorted(needed)
 
 
-def yosys(pairs):
-    """Pairs that Yosys did not prove."""
-    wrong = []
+class State:
+    """Answers by the hash of their question."""
+
+    def __init__(self, path, seconds):
+        self.path, self.known = path, {}
+        self.end = time.time() + seconds if seconds else None
+        if path and os.path.exists(path):
+            with open(path) as lines:
+                self.known = {row["key"]: row for row in map(json.loads, lines)}
+
+    @staticmethod
+    def key(tool, text):
+        return hashlib.sha256(f"{tool}\n{text}".encode()).hexdigest()[:24]
+
+    def over(self):
+        return self.end is not None and time.time() > self.end
+
+    def add(self, key, **answer):
+        self.known[key] = {"key": key, **answer}
+        if self.path:
+            with open(self.path, "a") as out:
+                out.write(json.dumps(self.known[key]) + "\n")
+
+
+def yosys(pairs, state):
+    """(pairs that Yosys did not prove, pairs that it was not asked about yet)"""
+    keys = {pair["id"]: State.key("yosys", pair["lowered"]) for pair in pairs}
+    todo = [pair for pair in pairs if keys[pair["id"]] not in state.known]
     with tempfile.TemporaryDirectory() as folder:
-        for start in range(0, len(pairs), BATCH):
-            group = pairs[start:start + BATCH]
-            script = []
+        for start in range(0, len(todo), BATCH):
+            if state.over():
+                break
+            group = todo[start:start + BATCH]
+            commands = []
             for i, pair in enumerate(group):
                 file = f"{folder}/{i}.sv"
                 with open(file, "w") as out:
                     out.write(pair["lowered"])
                 top = re.search(r"module (\w+)", pair["lowered"]).group(1)
-                script += ["design -reset", f"log PAIR {pair['id']}", f"read_verilog -sv -formal {file}",
-                           YOSYS.format(top=top)]
-            text = run_yosys(script)
+                commands.append(["design -reset", f"log PAIR {pair['id']}", f"read_verilog -sv -formal {file}", YOSYS.format(top=top)])
+            text = run_yosys(sum(commands, []))
             proven = set(re.findall(r"PAIR (\S+)(?:(?!PAIR ).)*?Induction step proven: SUCCESS!", text, re.S))
-            for pair in group:
-                if pair["id"] in proven:
-                    continue
+            for pair, alone in zip(group, commands):
                 # A failure ends the process: those behind it are tried alone.
-                i = group.index(pair)
-                alone = script[4 * i:4 * i + 4] if len(script) == 4 * len(group) else script
-                if "Induction step proven: SUCCESS!" not in run_yosys(alone):
-                    wrong.append(pair["id"])
-    return wrong
+                good = pair["id"] in proven or "Induction step proven: SUCCESS!" in run_yosys(alone)
+                state.add(keys[pair["id"]], proven=good)
+    asked = [pair["id"] for pair in pairs if keys[pair["id"]] in state.known]
+    return [i for i in asked if not state.known[keys[i]]["proven"]], len(pairs) - len(asked)
 
 
 def run_yosys(commands):
@@ -123,69 +169,82 @@ def enum_cast(pair, index, signal, value):
     return f"dut{index}_{kind}'({literal(value)})"
 
 
-def verilator(pairs, cycles):
-    failures, silent, broken, replayed = [], [], [], 0
+def verilator(pairs, cycles, state):
+    """(failures of correct assertions, wrong variants that did not fail, groups that did not compile, variants replayed, open)"""
+    totals, still_open = ([], [], [], 0), 0
     for start in range(0, len(pairs), BATCH):
         group = pairs[start:start + BATCH]
-        modules, declarations, steps, replays = [], [], [], []
-        for i, pair in enumerate(group):
-            source, out, step, replay = bench(i, pair, cycles)
-            for kind in re.findall(r"^\s*typedef enum .*?\} (\w+);", source, re.M):
-                # One name for each module, at the top level, so that the bench may name it.
-                typedef = re.search(rf"^\s*typedef enum .*?\}} {kind};", source, re.M).group(0)
-                members = re.search(r"\{(.*?)\}", typedef).group(1).split(", ")
-                source = source.replace(typedef, "")
-                for member in members:
-                    source = re.sub(rf"\b{member}\b", f"dut{i}_{member}", source)
-                    typedef = re.sub(rf"\b{member}\b", f"dut{i}_{member}", typedef)
-                source = re.sub(rf"\b{kind}\b", f"dut{i}_{kind}", source)
-                typedef = re.sub(rf"\b{kind}\b", f"dut{i}_{kind}", typedef)
-                modules.append(typedef)
-            modules.append(source)
-            declarations += out
-            steps.append(f"  task automatic t{i}();\n" + "\n".join(step) + "\n  endtask")
-            replays.append(replay)
-        calls = "\n".join(f"    t{i}();" for i in range(len(group)))
-        top = "\n".join(modules) + "module top;\n" + "\n".join(declarations) + "\n" + "\n".join(steps) + \
-            f"\n  initial begin\n{calls}\n    $finish;\n  end\nendmodule\n"
-        with tempfile.TemporaryDirectory() as folder:
-            with open(f"{folder}/top.sv", "w") as out:
-                out.write(top)
-            built = subprocess.run(["verilator", "--binary", "--assert", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O1", "-CFLAGS", "-O0",
-                                    "--x-initial", "unique", "-j", "2", "--top-module", "top", "--Mdir", f"{folder}/o", f"{folder}/top.sv"],
-                                   capture_output=True, text=True)
-            if built.returncode != 0:
-                broken.append({"pairs": [p["id"] for p in group], "message": built.stderr[:3000]})
-                if os.environ.get("KEEP"):
-                    with open(os.environ["KEEP"], "w") as out:
-                        out.write(top)
+        key = State.key(f"verilator {cycles}", json.dumps(group, sort_keys=True))
+        if key not in state.known:
+            if state.over():
+                still_open += len(group)
                 continue
-            ran = subprocess.run([f"{folder}/o/Vtop", "+verilator+error+limit+100000000"], capture_output=True, text=True)
-        pair_index, replay, hits = -1, None, set()
+            state.add(key, answer=verilate(group, cycles))
+        totals = tuple(a + b for a, b in zip(totals, state.known[key]["answer"]))
+    return *totals, still_open
 
-        def close():
-            nonlocal replayed
-            if replay is None:
-                return
-            replayed += 1
-            m = replays[pair_index][replay]
-            if label_of(m["text"]) not in hits:
-                silent.append({"pair": group[pair_index]["id"], "kind": m["kind"], "text": m["text"]})
 
-        for line in ran.stdout.splitlines():
-            if line.startswith("PAIR "):
-                close()
-                pair_index, replay, hits = pair_index + 1, None, set()
-            elif line.startswith("REPLAY "):
-                close()
-                replay, hits = int(line.split()[1]), set()
-            elif found := re.search(r"Assertion failed in TOP\.top\.u(\d+)\.(\w[\w.]*)", line):
-                label = found.group(2).split(".")[-1].rstrip(":")
-                hits.add(label)
-                if label in {a["name"] for a in group[int(found.group(1))]["assertions"]} and replay is None:
-                    failures.append({"pair": group[int(found.group(1))]["id"], "assertion": label})
-        close()
-    return failures, silent, broken, replayed
+def verilate(group, cycles):
+    failures, silent, broken, replayed = [], [], [], 0
+    modules, declarations, steps, replays = [], [], [], []
+    for i, pair in enumerate(group):
+        source, out, step, replay = bench(i, pair, cycles)
+        for kind in re.findall(r"^\s*typedef enum .*?\} (\w+);", source, re.M):
+            # One name for each module, at the top level, so that the bench may name it.
+            typedef = re.search(rf"^\s*typedef enum .*?\}} {kind};", source, re.M).group(0)
+            members = re.search(r"\{(.*?)\}", typedef).group(1).split(", ")
+            source = source.replace(typedef, "")
+            for member in members:
+                source = re.sub(rf"\b{member}\b", f"dut{i}_{member}", source)
+                typedef = re.sub(rf"\b{member}\b", f"dut{i}_{member}", typedef)
+            source = re.sub(rf"\b{kind}\b", f"dut{i}_{kind}", source)
+            typedef = re.sub(rf"\b{kind}\b", f"dut{i}_{kind}", typedef)
+            modules.append(typedef)
+        modules.append(source)
+        declarations += out
+        steps.append(f"  task automatic t{i}();\n" + "\n".join(step) + "\n  endtask")
+        replays.append(replay)
+    calls = "\n".join(f"    t{i}();" for i in range(len(group)))
+    top = "\n".join(modules) + "module top;\n" + "\n".join(declarations) + "\n" + "\n".join(steps) + \
+        f"\n  initial begin\n{calls}\n    $finish;\n  end\nendmodule\n"
+    with tempfile.TemporaryDirectory() as folder:
+        with open(f"{folder}/top.sv", "w") as out:
+            out.write(top)
+        built = subprocess.run(["verilator", "--binary", "--assert", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O1", "-CFLAGS", "-O0",
+                                "--x-initial", "unique", "-j", "2", "--top-module", "top", "--Mdir", f"{folder}/o", f"{folder}/top.sv"],
+                               capture_output=True, text=True)
+        if built.returncode != 0:
+            broken.append({"pairs": [p["id"] for p in group], "message": built.stderr[:3000]})
+            if os.environ.get("KEEP"):
+                with open(os.environ["KEEP"], "w") as out:
+                    out.write(top)
+            return [failures, silent, broken, replayed]
+        ran = subprocess.run([f"{folder}/o/Vtop", "+verilator+error+limit+100000000"], capture_output=True, text=True)
+    pair_index, replay, hits = -1, None, set()
+
+    def close():
+        nonlocal replayed
+        if replay is None:
+            return
+        replayed += 1
+        m = replays[pair_index][replay]
+        if label_of(m["text"]) not in hits:
+            silent.append({"pair": group[pair_index]["id"], "kind": m["kind"], "text": m["text"]})
+
+    for line in ran.stdout.splitlines():
+        if line.startswith("PAIR "):
+            close()
+            pair_index, replay, hits = pair_index + 1, None, set()
+        elif line.startswith("REPLAY "):
+            close()
+            replay, hits = int(line.split()[1]), set()
+        elif found := re.search(r"Assertion failed in TOP\.top\.u(\d+)\.(\w[\w.]*)", line):
+            label = found.group(2).split(".")[-1].rstrip(":")
+            hits.add(label)
+            if label in {a["name"] for a in group[int(found.group(1))]["assertions"]} and replay is None:
+                failures.append({"pair": group[int(found.group(1))]["id"], "assertion": label})
+    close()
+    return [failures, silent, broken, replayed]
 
 
 def label_of(text):
@@ -214,25 +273,31 @@ def main():
     parser.add_argument("--yosys", type=int, default=10**9, help="pairs to prove again")
     parser.add_argument("--verilator", type=int, default=500, help="pairs to simulate, spread over the file")
     parser.add_argument("--cycles", type=int, default=2000)
+    parser.add_argument("--state", help="answers of the tools so far")
+    parser.add_argument("--seconds", type=int, default=0, help="start no question after so long")
     args = parser.parse_args()
-    pairs = read(args.file)
+    pairs, simulated = read(args.file, args.verilator)
     alpha = [p["hash"]["alpha"] for p in pairs]
     obligations = {f"P{n}" for n in range(1, 7)}
     report = {
         "pairs": len(pairs),
-        "assertions": sum(len(p["assertions"]) for p in pairs),
+        "assertions": sum(p["assertions"] if isinstance(p["assertions"], int) else len(p["assertions"]) for p in pairs),
         "with_all_obligations": sum({q["obligation"] for q in p["proof"] if q["verdict"] == "proven"} == obligations for p in pairs),
         "alpha_repeats": len(alpha) - len(set(alpha)),
         "shapes": len({p["hash"]["shape"] for p in pairs}),
         "splits": overlaps(pairs),
     }
-    some = pairs[::max(1, len(pairs) // args.yosys)][:args.yosys] if args.yosys else []
-    report["yosys"] = {"pairs": len(some), "not_proven": yosys(some)}
-    some = pairs[::max(1, len(pairs) // args.verilator)][:args.verilator] if args.verilator else []
-    failures, silent, broken, replayed = verilator(some, args.cycles)
+    some = [pairs[i] for i in spread(len(pairs), args.yosys)]
+    state = State(args.state, args.seconds)
+    not_proven, open_pairs = yosys(some, state)
+    report["yosys"] = {"pairs": len(some), "not_proven": not_proven, "open": open_pairs}
+    some = [pairs[i] for i in simulated]
+    failures, silent, broken, replayed, open_simulated = verilator(some, args.cycles, state)
     report["verilator"] = {"pairs": len(some), "failures_of_correct": failures, "mutants_replayed": replayed,
-                           "mutants_that_did_not_fail": silent, "not_compiled": broken}
+                           "mutants_that_did_not_fail": silent, "not_compiled": broken, "open": open_simulated}
     print(json.dumps(report, indent=1))
+    if open_pairs or open_simulated:
+        sys.exit(3)
     sys.exit(1 if report["yosys"]["not_proven"] or failures or silent or broken else 0)
 
 

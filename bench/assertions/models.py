@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Table of models that write assertions: base, few-shot and repair rounds, judged by `callie assert score`.
 
-Needs a data set of `callie assert generate` (--data; its test split, or all of it). Each model is served by
-`callie serve` and asked over its endpoint, so that requests are batched. Answers are kept in --work and a second run
-goes on where the first ended.
+Needs a data set of `callie assert generate` (--data); with --train-test only its test split is asked. Each model is served
+by `callie serve` and asked over its endpoint, so that requests are batched. Answers are kept in --work and a second run
+goes on where the first ended; --score-only makes the table of what is there.
+
+    callie assert generate -n 3000 --seed 5 --train-test --mode vert-compat --tier 1 -o held.jsonl
+    bench/assertions/models.py --data held.jsonl --work answers
 """
 import argparse
 import json
@@ -16,6 +19,7 @@ from pathlib import Path
 CONFIGS = {
     "base": [],
     "few-shot 4": ["--few-shot", "4"],
+    "few-shot 4, repair 1": ["--few-shot", "4", "--repair", "1"],
     "few-shot 4, repair 2": ["--few-shot", "4", "--repair", "2"],
 }
 
@@ -37,46 +41,59 @@ def percent(estimate):
     return f"{100 * estimate['mean']:.1f} ({100 * estimate['low']:.1f} to {100 * estimate['high']:.1f})"
 
 
+def ask(args, model, files, data, url, work):
+    """Asks for what is missing in each configuration's file."""
+    if not files:
+        return
+    server = subprocess.Popen([args.callie, "serve", model, "--port", str(args.port)],
+                              stdout=subprocess.DEVNULL, stderr=(work / f"{model}.log").open("w"))
+    try:
+        wait_for(url, server)
+        for config, answers in files.items():
+            process = subprocess.Popen([args.callie, "assert", "ask", url, "--data", str(data), "-o", str(answers), "-n", str(args.max_tokens),
+                                        "--concurrency", str(args.concurrency), *CONFIGS[config]])
+            try:
+                process.wait(timeout=args.seconds or None)
+            except subprocess.TimeoutExpired:
+                process.terminate()
+                process.wait()
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--callie", default="build/release/callie")
     parser.add_argument("--data", required=True)
     parser.add_argument("--work", required=True)
     parser.add_argument("--models", nargs="+", default=["qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"])
-    parser.add_argument("--configs", nargs="+", default=list(CONFIGS), choices=list(CONFIGS))
+    parser.add_argument("--configs", nargs="+", default=["base", "few-shot 4", "few-shot 4, repair 1"], choices=list(CONFIGS))
     parser.add_argument("--limit", type=int, default=300)
-    parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--port", type=int, default=8391)
     parser.add_argument("--seconds", type=int, default=0, help="stop asking after so many seconds for each row")
+    parser.add_argument("--score-only", action="store_true", help="ask nothing")
     args = parser.parse_args()
     work = Path(args.work)
     work.mkdir(parents=True, exist_ok=True)
+    with open(args.data) as lines:
+        kept = [line for line in lines if json.loads(line).get("split") != "train"][:args.limit]
+    data = work / "held_out.jsonl"
+    data.write_text("".join(kept))
     url = f"http://127.0.0.1:{args.port}"
     rows = []
     for model in args.models:
-        server = subprocess.Popen([args.callie, "serve", model, "--port", str(args.port)],
-                                  stdout=subprocess.DEVNULL, stderr=(work / f"{model}.log").open("w"))
-        try:
-            wait_for(url, server)
-            for config in args.configs:
-                answers = work / f"{model}-{config.replace(' ', '_').replace(',', '')}.jsonl"
-                command = [args.callie, "assert", "ask", url, "--data", args.data, "-o", str(answers), "--limit", str(args.limit),
-                           "-n", str(args.max_tokens), "--concurrency", str(args.concurrency), *CONFIGS[config]]
-                process = subprocess.Popen(command)
-                try:
-                    process.wait(timeout=args.seconds or None)
-                except subprocess.TimeoutExpired:
-                    process.terminate()
-                    process.wait()
-                if not answers.exists() or answers.stat().st_size == 0:
-                    continue
-                score = subprocess.run([args.callie, "assert", "score", "--reference", args.data, "--answers", str(answers), "--json"],
-                                       check=True, capture_output=True, text=True)
-                rows.append((model, config, json.loads(score.stdout)["summary"]))
-        finally:
-            server.terminate()
-            server.wait()
+        files = {c: work / f"{model}-{c.replace(' ', '_').replace(',', '')}.jsonl" for c in args.configs}
+        todo = [] if args.score_only else [c for c, f in files.items() if not f.exists() or f.read_text().count("\n") < len(kept)]
+        ask(args, model, {c: files[c] for c in todo}, data, url, work)
+        for config, answers in files.items():
+            if not answers.exists() or answers.stat().st_size == 0:
+                continue
+            score = subprocess.run([args.callie, "assert", "score", "--reference", str(data), "--answers", str(answers), "--json"],
+                                   check=True, capture_output=True, text=True)
+            rows.append((model, config, json.loads(score.stdout)["summary"]))
     print("| model | asked | snippets | parses (S1) | resolves (S2) | proven (F1) | accepted | assertions proven | reference implied (F5) |")
     print("|---|---|---|---|---|---|---|---|---|")
     for model, config, s in rows:
