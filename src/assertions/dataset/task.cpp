@@ -115,7 +115,9 @@ StatusOr<std::vector<Task>> tasks_of_csv(const std::string& name, std::string_vi
   if (!rows.ok()) return data_loss("{}:{}", name, rows.status().message());
   if (rows->empty()) return data_loss("{}:1: no header", name);
   std::map<std::string, size_t> columns;
-  for (size_t i = 0; i < (*rows)[0].cells.size(); ++i) columns[(*rows)[0].cells[i]] = i;
+  for (size_t i = 0; i < (*rows)[0].cells.size(); ++i) {
+    if (!columns.emplace((*rows)[0].cells[i], i).second) return data_loss("{}:1: two columns '{}'", name, (*rows)[0].cells[i]);
+  }
   for (const char* column : {"design_name", "task_id", "prompt", "testbench"}) {
     if (!columns.contains(column)) return data_loss("{}:1: no column '{}'", name, column);
   }

@@ -23,6 +23,12 @@ TEST(Task, ErrorsNameFileAndLine) {
             "a.jsonl:1: 'sample' is not a whole number");
 }
 
+TEST(Task, ColumnsHaveDifferentNames) {
+  const auto tasks = parse_tasks("t.csv", "prompt,prompt,design_name,task_id,testbench\na,b,c,d\n");
+  ASSERT_FALSE(tasks.ok());
+  EXPECT_EQ(tasks.status().message(), "t.csv:1: two columns 'prompt'");
+}
+
 TEST(Task, ReadsPublishedRecords) {
   const auto tasks = parse_tasks("v.json", R"([{"Code": "if (a) begin\n  x <= y\n  z <= w;\nend", "Assertion": "p", "Synchronous": "True", "Clock": "negedge k"},
    {"Code": "case (s)\n 3'b01x: x = y;\n default: x = z;\nendcase", "Assertion": "p", "Synchronous": "False"}])");
