@@ -1,5 +1,7 @@
 #include "kernels/quantize_rows.h"
 
+#include <limits>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/quantize_rows.cpp"
 #include <hwy/foreach_target.h>
@@ -17,26 +19,29 @@ HWY_INLINE void quantize_unit(const float* HWY_RESTRICT x, uint8_t* HWY_RESTRICT
   const hn::RebindToSigned<decltype(df)> di;
   const hn::Rebind<int8_t, decltype(df)> d8;
   constexpr int64_t kLanes = hn::MaxLanes(df);
-  auto largest = hn::Zero(df);
-  auto poison = hn::Zero(df);  // NaN once an input is NaN or infinite: Max may drop a NaN
+  // Magnitudes are compared as integers: the same order, and NaN and infinity are the largest.
+  auto largest = hn::Zero(di);
   for (int64_t k = 0; k < kUnitColumns; k += kLanes) {
-    const auto v = hn::LoadU(df, x + k);
-    largest = hn::Max(largest, hn::Abs(v));
-    poison = hn::MulAdd(v, hn::Zero(df), poison);
+    largest = hn::Max(largest, hn::BitCast(di, hn::Abs(hn::LoadU(df, x + k))));
   }
-  const float max = hn::GetLane(hn::MaxOfLanes(df, largest));
-  const float bad = hn::GetLane(hn::SumOfLanes(df, poison));
-  const float scale = max / 127.0f + bad;
-  const float inverse = max > 0x1p-120f && bad == 0.0f ? 127.0f / max : 0.0f;
+  const int32_t bits = hn::GetLane(hn::MaxOfLanes(di, largest));
+  float max;
+  hwy::CopyBytes<4>(&bits, &max);
+  const bool bad = bits >= 0x7f800000;
+  const float scale = bad ? std::numeric_limits<float>::quiet_NaN() : max / 127.0f;
+  const float inverse = max > 0x1p-120f && !bad ? 127.0f / max : 0.0f;
   const auto factor = hn::Set(df, inverse);
+  // Added to a number of at most 127 in magnitude, it leaves the nearest integer in the low bits.
+  const auto round = hn::Set(df, 0x1.8p23f);
   int32_t sums[2] = {0, 0};
   for (int64_t half = 0; half < 2; ++half) {
     auto sum = hn::Zero(di);
     for (int64_t k = 16 * half; k < 16 * half + 16; k += kLanes) {
-      // A unit with a NaN or an infinity gets codes 0 by the mask; its scale carries the NaN.
-      const auto v = hn::LoadU(df, x + k);
-      const auto clean = hn::IfThenElseZero(hn::IsFinite(v), v);
-      const auto code = hn::NearestInt(hn::Mul(clean, factor));
+      auto v = hn::LoadU(df, x + k);
+      // A unit with a NaN or an infinity gets codes 0; its scale carries the NaN.
+      if (HWY_UNLIKELY(bad)) v = hn::Zero(df);
+      const auto shifted = hn::Add(hn::Mul(v, factor), round);
+      const auto code = hn::Sub(hn::BitCast(di, shifted), hn::BitCast(di, round));
       sum = hn::Add(sum, code);
       hn::StoreU(hn::DemoteTo(d8, code), d8, reinterpret_cast<int8_t*>(record + 32 * t + k));
     }
