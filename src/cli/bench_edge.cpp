@@ -1,17 +1,16 @@
-#include <zlib.h>
-
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <iostream>
 
 #include "cli/model_options.h"
-#include "cli/prompt.h"
 #include "cli/verbs.h"
 #include "core/atomic_file.h"
 #include "core/interrupt.h"
 #include "core/json.h"
+#include "decode/edge_cloud/calibration.h"
 #include "decode/edge_cloud/laboratory.h"
 #include "report/html.h"
+#include "tasks/prompt_file.h"
 
 namespace callie::cli {
 namespace {
@@ -24,7 +23,8 @@ using edge_cloud::TokenId;
 struct BenchEdgeOptions {
   ModelOptions target, draft;
   edge_cloud::LaboratoryOptions lab;
-  std::string prompts, modes = "all", report;
+  std::string prompts, modes = "all", report, exits, calibration, save_calibration;
+  std::vector<int> exit_layers;
   int64_t skip = 0, limit = 0;
   bool even = false, json = false;
 };
@@ -32,46 +32,14 @@ struct BenchEdgeOptions {
 // Bytes that a frame costs on the wire beside its own: gRPC 5, HTTP/2 9, TLS 22, TCP/IP and its acknowledgement 52.
 constexpr int kFrameOverhead = 88;
 
-StatusOr<std::string> read_all(const std::string& path) {
-  const gzFile file = gzopen(path.c_str(), "rb");
-  if (!file) return not_found("--prompts: {} cannot be read", path);
-  std::string text(1 << 16, '\0'), out;
-  int n = 0;
-  while ((n = gzread(file, text.data(), static_cast<unsigned>(text.size()))) > 0) out.append(text, 0, n);
-  gzclose(file);
-  if (n < 0) return data_loss("--prompts: {} is broken", path);
-  return out;
-}
-
-// The number in "HumanEval/12"; -1 without one.
-int64_t task_number(const Json& line) {
-  const std::string id = line.value("task_id", "");
-  const size_t at = id.find_last_not_of("0123456789");
-  const std::string digits = at == std::string::npos ? id : id.substr(at + 1);
-  return digits.empty() ? -1 : std::atoll(digits.c_str());
-}
-
 StatusOr<std::vector<std::vector<TokenId>>> read_prompts(const BenchEdgeOptions& options, const Tokenizer& tokenizer) {
-  CALLIE_ASSIGN_OR_RETURN(const std::string text, read_all(options.prompts));
+  CALLIE_ASSIGN_OR_RETURN(const auto prompts, read_prompt_file("--prompts", options.prompts));
   std::vector<std::vector<TokenId>> out;
-  int64_t number = 0, taken = 0;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string line = text.substr(begin, end - begin);
-    begin = end + 1;
-    ++number;
-    if (line.empty()) continue;
-    const Json json = Json::parse(line, nullptr, false);
-    if (!json.is_object()) return data_loss("{}:{}: not a JSON object", options.prompts, number);
-    const bool raw = json.contains("prompt");
-    const Json& field = raw                       ? json["prompt"]
-                        : json.contains("turns") && json["turns"].is_array() && !json["turns"].empty() ? json["turns"][0]
-                        : json.contains("question") ? json["question"]
-                                                    : json;
-    if (!field.is_string()) return data_loss("{}:{}: no prompt, turns or question", options.prompts, number);
-    if (options.even && task_number(json) % 2 != 0) continue;
+  int64_t taken = 0;
+  for (const FilePrompt& prompt : prompts) {
+    if (options.even && prompt.number % 2 != 0) continue;
     if (taken++ < options.skip) continue;
-    CALLIE_ASSIGN_OR_RETURN(auto tokens, prompt_tokens(tokenizer, field.get<std::string>(), "", raw));
+    CALLIE_ASSIGN_OR_RETURN(auto tokens, prompt.tokens(tokenizer));
     out.push_back(std::move(tokens));
     if (options.limit > 0 && static_cast<int64_t>(out.size()) >= options.limit) break;
   }
@@ -144,6 +112,9 @@ Json json_of(const Laboratory& lab, const BenchEdgeOptions& options) {
     r["vs_sync_sd_ci95"] = interval(sync, row);
     const int64_t streamed = std::max<int64_t>(0, row.tokens - row.accepted - row.rounds);
     r["acceptance_length"] = rate(row.tokens, row.rounds + streamed);
+    r["rounds"] = row.rounds;
+    r["hints_early_rate"] = rate(row.hints_early, row.rounds);
+    r["hint_only_hit_rate"] = rate(row.hint_only_hits, row.rounds);
     r["hint_hit_rate"] = rate(row.hint_hits, row.rounds);
     r["own_guess_hit_rate"] = rate(row.guess_hits, row.rounds);
     r["optimistic_hit_rate"] = rate(row.optimistic_hits, row.optimistic_sent);
@@ -160,7 +131,8 @@ Json json_of(const Laboratory& lab, const BenchEdgeOptions& options) {
   out["results"] = std::move(results);
   out["prompts"] = lab.prompts();
   out["draft_len"] = options.lab.draft_len;
-  out["exits"] = false;
+  out["exits"] = options.lab.exits != nullptr;
+  out["exit_overhead"] = lab.exit_share();
   out["draft_step_ms"] = lab.draft_step_s() * 1e3;
   Json table = Json::object();
   const edge_cloud::Costs costs = lab.costs(lab.rows().front());
@@ -275,6 +247,12 @@ Status bench_edge(BenchEdgeOptions options) {
   options.draft.no_cache = options.target.no_cache;
   CALLIE_ASSIGN_OR_RETURN(const auto target, load_model(options.target, context));
   CALLIE_ASSIGN_OR_RETURN(const auto draft, load_model(options.draft, context));
+  if (!options.exits.empty()) {
+    CALLIE_ASSIGN_OR_RETURN(options.lab.exits, ExitHeads::load(options.exits, options.exit_layers, target, context));
+  }
+  if (!options.calibration.empty()) {
+    CALLIE_ASSIGN_OR_RETURN(options.lab.calibration, edge_cloud::read_calibration(options.calibration));
+  }
   CALLIE_ASSIGN_OR_RETURN(const auto prompts, read_prompts(options, target->tokenizer()));
   CALLIE_ASSIGN_OR_RETURN(const auto lab, Laboratory::create(target, draft, options.lab, pool));
   for (size_t i = 0; i < prompts.size(); ++i) {
@@ -284,6 +262,14 @@ Status bench_edge(BenchEdgeOptions options) {
     std::fprintf(stderr, "%s%zu of %zu prompts", i ? "\r" : "", i + 1, prompts.size());
   }
   std::fprintf(stderr, "\n");
+  if (!options.save_calibration.empty()) {
+    const LaboratoryRow* row = nullptr;
+    for (const Mode mode : {Mode::kFull, Mode::kOptimistic, Mode::kOwnGuess, Mode::kHint, Mode::kSync}) {
+      if (!row) row = find(*lab, mode, options.lab.rtt_ms.front());
+    }
+    if (!row) return error(StatusCode::kUsage, "--save-calibration needs a mode that drafts");
+    CALLIE_RETURN_IF_ERROR(edge_cloud::write_calibration(options.save_calibration, lab->costs(*row)));
+  }
   const Json json = json_of(*lab, options);
   if (!options.report.empty()) CALLIE_RETURN_IF_ERROR(write_file(options.report, html_of(*lab, options, json)));
   if (options.json) {
@@ -320,6 +306,10 @@ void add_bench_edge(CLI::App& bench, Action& action) {
   verb->add_option("--draft-head", options->lab.head_rows, "tokens that the draft chooses from (0 = all)")->check(CLI::NonNegativeNumber)->capture_default_str();
   verb->add_option("--lambda", options->lab.server_price, "price of server time, for adaptive")->check(CLI::NonNegativeNumber)->capture_default_str();
   verb->add_option("--ctx", options->lab.context, "context in tokens")->check(CLI::Range(16, 1 << 20))->capture_default_str();
+  verb->add_option("--exits", options->exits, "early exits of BIG (callie tune exits): modes with hints get them");
+  verb->add_option("--exit-layers", options->exit_layers, "use only the exits after these layers")->delimiter(',');
+  verb->add_option("--calibration", options->calibration, "what an earlier run measured, for adaptive's first plans");
+  verb->add_option("--save-calibration", options->save_calibration, "file to write what this run measured to");
   verb->add_option("--skip", options->skip, "prompts to leave out first")->check(CLI::NonNegativeNumber);
   verb->add_option("--limit", options->limit, "prompts at most (0 = all)")->check(CLI::NonNegativeNumber);
   verb->add_flag("--even", options->even, "only lines whose task_id ends in an even number");

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 
 #include "cli/model_options.h"
@@ -9,6 +10,7 @@
 #include "core/interrupt.h"
 #include "core/json.h"
 #include "decode/answer.h"
+#include "decode/edge_cloud/calibration.h"
 #include "decode/edge_cloud/model_draft.h"
 #include "decode/edge_cloud/model_target.h"
 #include "decode/speculative/draft_model.h"
@@ -27,6 +29,7 @@ struct EdgeOptions {
   SamplingFlags sampling;
   serve::EdgeCloudClientOptions connection;
   PromptOptions input;
+  std::string calibration;
   std::string api_key_file, mode = "adaptive", draft_len = "auto", offline = "stop";
   int64_t head_rows = decode::DraftModelOptions().head_rows;
   double lambda = 0, retry_s = 60;
@@ -105,6 +108,10 @@ Status edge(const EdgeOptions& options) {
   install_interrupt_handler();
   if (options.input.prompt.empty()) return error(StatusCode::kUsage, "edge: give a PROMPT");
   CALLIE_ASSIGN_OR_RETURN(const edge_cloud::ClientOptions client_settings, client_options(options));
+  edge_cloud::ClientOptions settings = client_settings;
+  if (!options.calibration.empty() && std::filesystem::exists(options.calibration)) {
+    CALLIE_ASSIGN_OR_RETURN(settings.calibration, edge_cloud::read_calibration(options.calibration));
+  }
   serve::EdgeCloudClientOptions connection_options = options.connection;
   connection_options.tls = !options.connection.tls_ca.empty() || !options.connection.tls_cert.empty();
   if (!options.api_key_file.empty()) {
@@ -161,7 +168,7 @@ Status edge(const EdgeOptions& options) {
   };
   answer = std::make_unique<decode::Answer>(tokenizer, generate_options, print, result);
   result.prompt_tokens = static_cast<int64_t>(prompt.size());
-  edge_cloud::Client client(request, client_settings, draft, *connection, connection->clock(), [&](TokenId token) {
+  edge_cloud::Client client(request, settings, draft, *connection, connection->clock(), [&](TokenId token) {
     return !options.ignore_eos && tokenizer.is_end_of_generation(token);
   });
   const edge_cloud::TimeNs begin = connection->clock().now();
@@ -174,6 +181,10 @@ Status edge(const EdgeOptions& options) {
   const edge_cloud::ClientStats& stats = client.stats();
   result.prompt_s = static_cast<double>(stats.first_token - begin) * 1e-9;
   result.decode_s = static_cast<double>(stats.last_token - stats.first_token) * 1e-9;
+
+  if (!options.calibration.empty() && status.ok() && stats.rounds > 0) {
+    CALLIE_RETURN_IF_ERROR(edge_cloud::write_calibration(options.calibration, client.controller().costs()));
+  }
 
   std::string provisional;
   if (status.code() == StatusCode::kUnavailable && options.offline == "draft") {
@@ -199,7 +210,7 @@ Status edge(const EdgeOptions& options) {
     if (!provisional.empty()) out["provisional"] = provisional;
     std::cout << out.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
   } else {
-    std::printf("\n");
+    if (status.ok() || !result.text.empty()) std::printf("\n");
     if (!provisional.empty()) {
       std::fprintf(stderr, "[offline: the small model alone, not verified]\n%s\n[end of what is not verified]\n",
                    provisional.c_str());
@@ -240,6 +251,7 @@ void add_edge(CLI::App& app, Action& action) {
   verb->add_option("--lambda", options->lambda, "seconds of waiting that a second of the server's time is worth")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  verb->add_option("--calibration", options->calibration, "file with what earlier sessions measured: read if it exists, then written");
   verb->add_option("--retry-s", options->retry_s, "seconds for which a lost server is looked for")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -20,6 +20,7 @@ constexpr AddVerb kVerbs[] = {
     add_inspect,
     add_plan,
     add_eval,
+    add_tune,
     add_bench,
     add_embed,
     add_tokenize,

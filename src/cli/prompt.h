@@ -3,10 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
-#include <vector>
 
-#include "core/status.h"
-#include "tokenizer/tokenizer.h"
+#include "chat/prompt_tokens.h"
 
 namespace callie::cli {
 
@@ -17,10 +15,5 @@ struct PromptOptions {
 
   void add_to(CLI::App& verb);
 };
-
-/// A prompt's tokens: through the model's chat template (`system` may be empty), or as it is when `raw` or when the
-/// model has none. Errors: those of the template and the tokenizer.
-StatusOr<std::vector<int32_t>> prompt_tokens(const Tokenizer& tokenizer, const std::string& prompt,
-                                             const std::string& system, bool raw);
 
 }  // namespace callie::cli

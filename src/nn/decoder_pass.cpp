@@ -8,6 +8,7 @@
 #include "kernels/norm.h"
 #include "kernels/rope.h"
 #include "kernels/vector_ops.h"
+#include "nn/exit_head.h"
 #include "nn/perturbation.h"
 
 namespace callie::nn {
@@ -39,6 +40,13 @@ DecoderPass::DecoderPass(const Decoder& decoder, const ForwardBatch& batch, Prec
   int64_t rope_floats = 0;
   for (const kernels::Rope& rope : ropes_) rope_floats += static_cast<int64_t>(batch.rows.size()) * rope.table_floats();
   ws_.cos_sin.ensure(rope_floats);
+  if (taps) {
+    const auto n = static_cast<int64_t>(ws_.selected.size());
+    for (const ExitHead& exit : taps->exits) {
+      ws_.exit_mapped.ensure(n * spec_.hidden_size);
+      ws_.exit_logits.ensure(n * exit.head->rows());
+    }
+  }
   plan_attention(n_workers);
 }
 
@@ -165,6 +173,7 @@ void DecoderPass::run(const Worker& worker) {
     if (flow.m == 0) return;  // nobody wants logits: keys and values are all that was asked for
     mlp_half(worker, flow, layer);
     if (wants_tap(layer)) tap_layer(worker, flow, layer);
+    if (taps_ && !taps_->exits.empty()) take_exits(worker, flow, layer);
   }
   head(worker, flow);
 }
@@ -365,6 +374,30 @@ void DecoderPass::tap_layer(const Worker& worker, Flow& flow, int layer) {
     taps_->after_layer(layer, {flow.residual, static_cast<size_t>(flow.m * spec_.hidden_size)});
   }
   worker.sync();
+}
+
+void DecoderPass::take_exits(const Worker& worker, Flow& flow, int layer) {
+  const auto n = static_cast<int64_t>(ws_.selected.size());
+  for (size_t e = 0; e < taps_->exits.size(); ++e) {
+    const ExitHead& exit = taps_->exits[e];
+    if (exit.layer != layer || n == 0 || is_last(layer)) continue;
+    add_and_norm(worker, flow, nullptr, nullptr);
+    const int64_t hidden = spec_.hidden_size;
+    const auto share = worker.share(n);
+    for (int64_t i = share.begin; i < share.end; ++i) {
+      kernels::rms_norm(flow.residual + ws_.selected[i] * hidden, nullptr, hidden, spec_.norm_eps,
+                        ws_.normed.data() + i * hidden);
+    }
+    worker.sync();
+    const ExitScratch scratch{ws_.normed.data(),    ws_.exit_mapped.data(),  ws_.quantized.data(),
+                              ws_.remainder.data(), ws_.fine_scratch.data(), fine_scratch_floats(ws_.max_rows)};
+    exit_forward(worker, exit, scratch, n, precision_, ws_.exit_logits.data());
+    if (worker.index == 0) {
+      taps_->on_exit(static_cast<int>(e),
+                     {n, {ws_.exit_mapped.data(), static_cast<size_t>(n * hidden)},
+                      {ws_.exit_logits.data(), static_cast<size_t>(n * exit.head->rows())}});
+    }
+  }
 }
 
 void DecoderPass::head(const Worker& worker, Flow& flow) {

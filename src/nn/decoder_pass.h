@@ -44,6 +44,7 @@ class DecoderPass {
   void attend(const Worker& worker, Plan& plan);
   void keep_selected_rows(const Worker& worker, Flow& flow);
   void tap_layer(const Worker& worker, Flow& flow, int layer);
+  void take_exits(const Worker& worker, Flow& flow, int layer);
 
   // residual += pending delta; when `norm` is given, normed = norm(residual), also quantized if `reader` wants that.
   void add_and_norm(const Worker& worker, Flow& flow, const std::vector<float>* norm, const Linear* reader);

@@ -24,6 +24,7 @@ class Decoder::Workspace {
   AlignedBuffer<uint8_t> quantized;                  // QuantizedRows of the widest input
   AlignedBuffer<float> remainder;                    // [2 max_rows, hidden]? with fine linears
   AlignedBuffer<float> fine_scratch;                 // [n_threads, fine_scratch_floats]?
+  AlignedBuffer<float> exit_mapped, exit_logits;     // [selected rows, hidden] and [selected rows, rows of the exit's head]?
   AlignedBuffer<float> cos_sin;                      // [n_ropes, max_rows, dim]: cosines, then sines
 
   std::vector<std::vector<const uint8_t*>> page_tables;  // one per sequence, of the current layer

@@ -6,7 +6,15 @@
 
 namespace callie::nn {
 
+struct ExitHead;
 struct Linear;
+
+/// What an exit computed for the rows of the batch that want logits, in row order.
+struct ExitRows {
+  int64_t rows = 0;
+  std::span<const float> mapped;  ///< [rows, hidden_size]: what the model's head would read
+  std::span<const float> logits;  ///< [rows, head rows]
+};
 
 /// Noise added to the weights of one block of layers during a pass: y = (W + scale * Z) x, where Z is a matrix of
 /// independent ±1 drawn by counter from (seed, layer, matrix, row, column). The weights in memory stay as they are
@@ -38,6 +46,11 @@ struct Taps {
   /// Used instead of the model's head: a part of its rows, or cheaper ones (drafts, exits). Reads the same normed hidden
   /// states; a row of logits then has head->rows() floats. Not fine where the model is not.
   const Linear* head = nullptr;
+
+  /// Early exits, at most one after a layer, and who hears of them while the pass goes on: called on the first worker, `exit`
+  /// counts from 0. An exit reads the pass and changes nothing in it.
+  std::span<const ExitHead> exits;
+  std::function<void(int exit, const ExitRows& rows)> on_exit;
 
   /// The pass ends after this many layers (0 = all): early exits and logit lens read the residual stream there.
   int stop_after_layers = 0;

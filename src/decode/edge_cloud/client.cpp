@@ -16,6 +16,7 @@ Client::Client(Open request, ClientOptions options, DraftModel& draft, ClientSin
       clock_(clock),
       ends_(std::move(ends)),
       controller_(options.mode, options.draft_len, options.server_price) {
+  if (options.calibration) controller_.seed(*options.calibration);
   committed_.append(request_.prompt_ids);
   prompt_length_ = committed_.length() - request_.generated;
   plan_ = {options.mode == Mode::kAdaptive ? Mode::kSync : options.mode, options.draft_len};
@@ -110,6 +111,8 @@ void Client::open() {
   m.prompt_ids.assign(committed_.tokens().begin(), committed_.tokens().end());
   m.generated = committed_.length() - prompt_length_;
   stats_.reopened += m.generated > request_.generated;
+  // A session that only streams need not wait a round trip for its second token.
+  m.stream_until = stream_until_ = options_.mode == Mode::kStreaming ? prompt_length_ + request_.max_new : 0;
   arm(options_.open_timeout);
   opened_at_ = clock_.now();
   send(m);
@@ -202,6 +205,7 @@ void Client::handle(const Hint& m) {
   if (m.outcome.accepted > static_cast<int>(in_flight_->ids.size())) return;
   if (hint_ && m.exit <= hint_->exit) return;
   if (!first_hint_) first_hint_ = m.exit;
+  if (!hint_ || hint_->outcome != m.outcome) hint_since_ = arrived_;
   hint_ = m;
   note(TraceEvent::Kind::kHint, arrived_, m.round, m.outcome.accepted);
 }
@@ -266,6 +270,9 @@ void Client::learn(const Block& block, const Verdict& m) {
     r.hint_hit = hint_->outcome == m.outcome;
     ++stats_.hint_rounds;
     stats_.hint_hits += r.hint_hit;
+    stats_.hint_only_hits += r.hint_hit && !r.guess_hit;
+    if (r.hint_hit) stats_.hint_lead_ns += arrived_ - hint_since_;
+    if (guess_ && (r.hint_hit != r.guess_hit)) controller_.on_dispute(hint_->confidence_q8, r.hint_hit);
     if (*first_hint_ < static_cast<int>(m.exit_us.size()) && m.verify_us > 0) {
       r.hint_at = static_cast<double>(m.exit_us[*first_hint_]) / m.verify_us;
       stats_.hints_early += r.hint_at <= 0.8;

@@ -22,6 +22,7 @@ struct ClientOptions {
   float min_probability = 0;   ///< a block ends early below this probability of its last token
   int max_outcomes = 3;        ///< pre-drafted outcomes a round, hints not counted
   int catch_up_chunk = 64;     ///< tokens the draft model reads in one unit of work
+  std::optional<Costs> calibration;  ///< what an earlier session measured; the round trip is measured anew
   double server_price = 0;     ///< lambda: seconds of waiting that a second of server time is worth
   TimeNs reply_timeout = 5 * kSecond;
   TimeNs open_timeout = 5 * kSecond;  ///< for Opened, which comes after the whole prompt's pass
@@ -41,8 +42,9 @@ struct TraceEvent {
 struct ClientStats {
   int64_t rounds = 0, drafted = 0, accepted = 0, emitted = 0;
   int64_t draft_steps = 0, pre_draft_steps = 0, wasted_steps = 0;
-  int64_t hint_rounds = 0, hint_hits = 0, guess_rounds = 0, guess_hits = 0, optimistic_sent = 0, optimistic_hits = 0;
+  int64_t hint_rounds = 0, hint_hits = 0, hint_only_hits = 0, guess_rounds = 0, guess_hits = 0, optimistic_sent = 0, optimistic_hits = 0;
   int64_t cache_hits = 0, hints_early = 0;  ///< hints that left at least a fifth of the pass
+  int64_t hint_lead_ns = 0;  ///< from a right hint to its verdict, summed
   int64_t server_us = 0, draft_ns = 0, bytes_up = 0, bytes_down = 0;
   int64_t reconnects = 0, cold_resumes = 0, reopened = 0, mode_switches = 0;
   std::vector<int64_t> survived;  ///< [g] rounds in which the first i+1 draft tokens stood
@@ -183,6 +185,7 @@ class Client {
   bool uploaded_ = false;           // the round in flight began as an optimistic upload
   std::optional<Hint> hint_;        // newest hint of the round in flight
   std::optional<int> first_hint_;   // the exit that spoke first
+  TimeNs hint_since_ = 0;           // when the newest hint's outcome was first hinted at
   std::optional<Guess> guess_;      // own guess of the token after the block in flight
   std::vector<Speculation> speculations_;
   std::vector<std::pair<Block, Outcome>> uploads_;  // optimistic blocks of this round, oldest first

@@ -248,8 +248,12 @@ void Client::upload(Speculation& s) {
 }
 
 bool Client::speculate() {
-  // The hint first, then the own guess (the whole block stands), then the least certain token replaced by the runner-up.
-  const bool hinted = hint_ && plan_.uses_hints();
+  // The hint first, unless the own guess has been right more often where they differ; then the own guess (the whole block
+  // stands), then the least certain token replaced by the runner-up.
+  const bool disputed = hint_ && guess_ && plan_.uses_own_guess() &&
+                        hint_->outcome != Outcome{static_cast<int>(in_flight_->ids.size()), guess_->token};
+  const bool hinted =
+      hint_ && plan_.uses_hints() && (!disputed || controller_.trusts_hint(hint_->confidence_q8));
   if (hinted) {
     Speculation& s = speculation_for(hint_->outcome, Source::kHint);
     if (pre_draft(s, controller_.hint_hit_rate())) {

@@ -48,6 +48,7 @@ void fill(Frame& frame, const Open& m) {
   o.set_optimistic(m.optimistic);
   o.set_pad(m.pad);
   o.set_ignore_end(m.ignore_end);
+  o.set_stream_until(m.stream_until);
   for (const Image& image : m.images) {
     v1::Image& i = *o.add_images();
     i.set_position(image.position);
@@ -233,6 +234,7 @@ StatusOr<Message> read(const v1::Open& o) {
   m.prompt_ids = b.tokens("prompt_ids", o.prompt_ids(), kMaxLength);
   m.generated = b.length("generated", o.generated(), static_cast<uint32_t>(m.prompt_ids.size()));
   m.max_new = b.length("max_new", o.max_new());
+  m.stream_until = b.length("stream_until", o.stream_until());
   b.require(!m.prompt_ids.empty(), "prompt_ids");
   b.require(o.images_size() <= kMaxImages, "images");
   for (const v1::Image& image : o.images()) {

@@ -18,16 +18,20 @@ Controller::Controller(Mode mode, int max_draft_len, double server_price)
     : mode_(mode), max_draft_len_(max_draft_len), server_price_(server_price) {}
 
 void Controller::seed(const Costs& costs) {
-  if (costs.draft_step > 0) draft_step_.seed(costs.draft_step);
-  if (!costs.verify.empty()) seed_verify(costs.verify);
+  // What was saved weighs like a full memory of samples, so that the first rounds do not sweep it away.
+  constexpr int64_t kRemembered = 30;
+  if (costs.draft_step > 0) draft_step_.seed(costs.draft_step, kRemembered);
+  verify_.assign(costs.verify.size(), Ewma(0.1));
+  for (size_t i = 0; i < costs.verify.size(); ++i) verify_[i].seed(costs.verify[i], kRemembered);
   survive_.assign(costs.survival.empty() ? 0 : costs.survival.size() - 1, Ewma(kSurviveRate));
   for (size_t k = 1; k < costs.survival.size(); ++k) {
-    survive_[k - 1].seed(costs.survival[k - 1] > 0 ? costs.survival[k] / costs.survival[k - 1] : 0);
+    survive_[k - 1].seed(costs.survival[k - 1] > 0 ? costs.survival[k] / costs.survival[k - 1] : 0, kRemembered);
   }
-  hint_hit_.seed(costs.hint_hit);
-  guess_hit_.seed(costs.guess_hit);
-  hint_only_.seed(costs.hint_not_guess);
-  hint_at_.seed(costs.hint_at);
+  if (costs.survival.size() > 1) agreement_.seed(costs.survival[1], kRemembered);
+  hint_hit_.seed(costs.hint_hit, kRemembered);
+  guess_hit_.seed(costs.guess_hit, kRemembered);
+  hint_only_.seed(costs.hint_not_guess, kRemembered);
+  hint_at_.seed(costs.hint_at, kRemembered);
 }
 
 void Controller::seed_verify(std::vector<double> verify_s) {

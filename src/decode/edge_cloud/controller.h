@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,9 @@ class Ewma {
     ++count_;
     value_ += (x - value_) * (1.0 / count_ > rate_ ? 1.0 / count_ : rate_);
   }
-  void seed(double x) {
+  void seed(double x, int64_t samples = 1) {
     value_ = x;
-    count_ = 1;
+    count_ = samples;
   }
   double value_or(double fallback) const { return count_ ? value_ : fallback; }
   int64_t count() const { return count_; }
@@ -60,6 +61,10 @@ class Controller {
   void on_draft_step(double seconds) { draft_step_.add(seconds); }
   void on_round_trip(double seconds);
   void on_round(const RoundReport& report);
+  /// Hint and own guess named different outcomes and one of them was right.
+  void on_dispute(int confidence_q8, bool hint_was_right) { dispute_[bin(confidence_q8)].add(hint_was_right); }
+  /// Whom to follow when they differ.
+  bool trusts_hint(int confidence_q8) const { return dispute_[bin(confidence_q8)].value_or(0.5) >= 0.5; }
   /// A streamed token: its pass, and whether the draft had expected it (nullopt: it had no guess ready).
   void on_stream_token(double verify_s, std::optional<bool> expected);
 
@@ -76,6 +81,7 @@ class Controller {
   std::string explain() const;
 
  private:
+  static int bin(int confidence_q8) { return confidence_q8 / 64; }
   double score(Mode mode, int draft_len, const Costs& costs) const;
 
   const Mode mode_;
@@ -86,6 +92,7 @@ class Controller {
 
   Ewma trip_{0.25}, draft_step_{0.05}, guess_hit_{0.05}, hint_at_{0.1};
   Ewma hint_hit_{0.03, 0.4, 10}, hint_only_{0.02, 0.15, 10}, agreement_{0.01};
+  std::array<Ewma, 4> dispute_{Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.6, 4}, Ewma{0.05, 0.7, 4}};
   std::vector<Ewma> verify_, survive_;
   double last_trip_ = 0;
   int trip_outliers_ = 0;

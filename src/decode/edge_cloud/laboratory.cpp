@@ -28,7 +28,7 @@ StatusOr<std::unique_ptr<Laboratory>> Laboratory::create(std::shared_ptr<const M
   SessionOptions session;
   session.context = options.context;
   CALLIE_ASSIGN_OR_RETURN(lab->session_, callie::Session::create(lab->target_, session, pool));
-  lab->recording_ = std::make_unique<RecordingTarget>(*lab->session_);
+  lab->recording_ = std::make_unique<RecordingTarget>(*lab->session_, options.exits);
   CALLIE_ASSIGN_OR_RETURN(lab->table_us_, measure_passes(lab->target_, options.longest + 1, pool));
   for (const Mode mode : options.modes) {
     for (const double rtt : options.rtt_ms) {
@@ -80,6 +80,7 @@ Status Laboratory::run(LaboratoryRow& row, std::span<const TokenId> prompt, Reco
   ServerInfo info;
   info.effective_vocab = static_cast<uint32_t>(target_->tokenizer().vocab_size());
   info.table_us = table_us_;
+  if (options_.exits) info.exit_permille = options_.exits->permille();
   ServerLimits limits;
   limits.max_context = static_cast<int>(options_.context);
   simulation.add_server(info, limits, *recording_, 1);
@@ -93,6 +94,7 @@ Status Laboratory::run(LaboratoryRow& row, std::span<const TokenId> prompt, Reco
   client.mode = row.mode;
   client.draft_len = row.mode == Mode::kAdaptive ? options_.longest : options_.draft_len;
   client.server_price = options_.server_price;
+  client.calibration = options_.calibration;
   client.reply_timeout = client.open_timeout = 600 * kSecond;
   draft.truncate(0);
   TimedDraft timed(draft, simulation.client_clock(0), [&draft](int) { return draft.last(); });
@@ -118,6 +120,10 @@ Status Laboratory::run(LaboratoryRow& row, std::span<const TokenId> prompt, Reco
   row.accepted += s.accepted;
   row.guess_hits += s.guess_hits;
   row.hint_hits += s.hint_hits;
+  row.hint_only_hits += s.hint_only_hits;
+  row.hint_rounds += s.hint_rounds;
+  row.hints_early += s.hints_early;
+  row.hint_lead_s += static_cast<double>(s.hint_lead_ns) * 1e-9;
   row.optimistic_sent += s.optimistic_sent;
   row.optimistic_hits += s.optimistic_hits;
   row.frames += simulation.frames() - 2;
@@ -130,6 +136,11 @@ Status Laboratory::run(LaboratoryRow& row, std::span<const TokenId> prompt, Reco
 }
 
 double Laboratory::draft_step_s() const { return draft_steps_ > 0 ? draft_s_ / static_cast<double>(draft_steps_) : 0; }
+
+double Laboratory::exit_share() const {
+  const TimeNs passes = recording_->exit_pass_time();
+  return passes > 0 ? static_cast<double>(recording_->exit_time()) / static_cast<double>(passes) : 0;
+}
 
 Costs Laboratory::costs(const LaboratoryRow& row) const {
   Costs c = row.costs;
@@ -144,6 +155,10 @@ Costs Laboratory::costs(const LaboratoryRow& row) const {
     const double previous = c.verify.empty() ? 0 : c.verify.back();
     c.verify.push_back(count > 0 ? seconds / static_cast<double>(count) : previous);
   }
+  c.hint_not_guess = static_cast<double>(row.hint_only_hits) / rounds;
+  c.exit_share = exit_share();
+  const double pass = c.pass(options_.draft_len + 1) * (1 + c.exit_share);
+  if (row.hint_hits > 0 && pass > 0) c.hint_at = std::max(0.0, 1 - row.hint_lead_s / static_cast<double>(row.hint_hits) / pass);
   return c;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,16 +24,20 @@ struct LaboratoryOptions {
   int64_t context = 1024;
   int64_t head_rows = 32768;  ///< of the draft's head; 0 = all
   SamplingOptions sampling;
+  std::optional<Costs> calibration;  ///< adaptive starts from it
+  std::shared_ptr<const ExitHeads> exits;  ///< of the target; null = the server sends no hints
 };
 
 /// One mode at one round trip, over all prompts.
 struct LaboratoryRow {
   Mode mode = Mode::kSync;
   double rtt_ms = 0;
-  int64_t tokens = 0, rounds = 0, accepted = 0, guess_hits = 0, hint_hits = 0, optimistic_sent = 0, optimistic_hits = 0;
+  int64_t tokens = 0, rounds = 0, accepted = 0, guess_hits = 0, hint_hits = 0, hint_only_hits = 0,
+          hint_rounds = 0, hints_early = 0, optimistic_sent = 0, optimistic_hits = 0;
   int64_t frames = 0, bytes = 0;  ///< without the opening
   double span_s = 0;              ///< first token to last, summed
   double busy_s = 0;              ///< passes after the first token, summed
+  double hint_lead_s = 0;         ///< from a right hint to its verdict, summed
   bool tokens_equal = true;       ///< to decoding one token a pass
   std::vector<double> ms;         ///< per token, one a prompt
   Costs costs;                    ///< measured in this mode's own runs, where it drafts; see predict()
@@ -55,6 +60,8 @@ class Laboratory {
   /// Mean seconds of a draft step and of passes by width (0 = never seen), over all prompts.
   Costs costs(const LaboratoryRow& row) const;
   double draft_step_s() const;
+  /// Time of the exits of a pass over a draft, as a share of the pass without them.
+  double exit_share() const;
   /// The time line of the last prompt's first rounds in a row, by its index.
   std::span<const TraceEvent> trace(size_t row) const { return traces_[row]; }
   int prompts() const { return prompts_; }

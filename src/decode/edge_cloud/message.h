@@ -46,6 +46,7 @@ struct Open {
   int generated = 0;
   int max_new = 0;
   bool hints = false, optimistic = false, pad = false, ignore_end = false;
+  int stream_until = 0;  ///< decode without drafts until this length at once, as Stream would ask; 0 = wait
   std::vector<Image> images;
 };
 

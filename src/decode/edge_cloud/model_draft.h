@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "decode/edge_cloud/draft_model.h"
-#include "decode/speculative/draft_head.h"
+#include "engine/partial_head.h"
 #include "engine/sampler.h"
 #include "engine/session.h"
 
@@ -14,7 +14,7 @@ namespace callie::edge_cloud {
 /// choose from the small model's logits.
 class ModelDraft : public DraftModel {
  public:
-  /// `first_new`: length of the prompt, where generation position 0 stands. `head_rows` as in decode::DraftHead.
+  /// `first_new`: length of the prompt, where generation position 0 stands. `head_rows` as in PartialHead.
   /// The session must be empty; one too small for the sequence guesses nothing useful beyond its context.
   ModelDraft(std::shared_ptr<const Model> model, std::unique_ptr<Session> session, SamplingOptions sampling,
              int first_new, int64_t head_rows);
@@ -27,7 +27,7 @@ class ModelDraft : public DraftModel {
   void position_sampler();
 
   std::unique_ptr<Session> session_;
-  decode::DraftHead head_;
+  PartialHead head_;
   SamplingOptions sampling_;
   Sampler sampler_;
   int first_new_;

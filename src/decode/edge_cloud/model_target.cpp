@@ -55,20 +55,54 @@ struct ModelTarget::Session {
 };
 
 StatusOr<std::unique_ptr<ModelTarget>> ModelTarget::create(std::shared_ptr<const Model> model, ExecutorOptions options,
-                                                           ThreadPool& pool, const Clock& clock) {
+                                                           ThreadPool& pool, const Clock& clock,
+                                                           std::shared_ptr<const ExitHeads> exits) {
   CALLIE_ASSIGN_OR_RETURN(auto executor, Executor::create(model, options, pool));
-  return std::unique_ptr<ModelTarget>(new ModelTarget(std::move(model), std::move(executor), clock));
+  return std::unique_ptr<ModelTarget>(new ModelTarget(std::move(model), std::move(executor), clock, std::move(exits)));
 }
 
-ModelTarget::ModelTarget(std::shared_ptr<const Model> model, std::unique_ptr<Executor> executor, const Clock& clock)
+ModelTarget::ModelTarget(std::shared_ptr<const Model> model, std::unique_ptr<Executor> executor, const Clock& clock,
+                         std::shared_ptr<const ExitHeads> exits)
     : model_(std::move(model)), executor_(std::move(executor)), clock_(clock) {
-  executor_->set_taps_hook([this](const sched::StepPlan& plan, std::span<const int32_t>) -> const nn::Taps* {
-    for (const sched::Row& row : plan.rows) {
-      const auto found = jobs_.find(executor_->scheduler().sequence(row.handle).request_id);
-      if (found != jobs_.end() && found->second.started < 0) found->second.started = clock_.now();
+  if (exits) {
+    judge_.emplace(std::move(exits));
+    taps_.exits = judge_->heads().heads();
+    taps_.on_exit = [this](int exit, const nn::ExitRows& rows) { report_exit(exit, rows); };
+  }
+  executor_->set_taps_hook([this](const sched::StepPlan& plan, std::span<const int32_t>) { return prepare(plan); });
+}
+
+// Notes when passes begin, and asks for exits where a pass over a draft wants them.
+const nn::Taps* ModelTarget::prepare(const sched::StepPlan& plan) {
+  exits_wanted_.clear();
+  int64_t first_row = 0;
+  for (const sched::Row& row : plan.rows) {
+    const auto found = jobs_.find(executor_->scheduler().sequence(row.handle).request_id);
+    if (found != jobs_.end()) {
+      Job& job = found->second;
+      if (job.started < 0) job.started = clock_.now();
+      if (judge_ && job.pass.exits && !job.rebuilds && row.samples && row.n_draft > 0) {
+        exits_wanted_.push_back({found->first, row.handle, first_row});
+      }
     }
-    return nullptr;
-  });
+    if (row.samples) first_row += 1 + row.n_draft;
+  }
+  return exits_wanted_.empty() ? nullptr : &taps_;
+}
+
+void ModelTarget::report_exit(int exit, const nn::ExitRows& rows) {
+  for (const ExitWanted& wanted : exits_wanted_) {
+    Job& job = jobs_.at(wanted.session);
+    const Session& s = *sessions_.at(wanted.session);
+    const auto& draft = executor_->scheduler().sequence(wanted.handle).draft;
+    const auto guess = judge_->judge(exit, rows, wanted.first_row, {draft.data(), draft.size()},
+                                     executor_->sampler(wanted.handle), [&](TokenId token) {
+                                       return !s.ignore_end && model_->tokenizer().is_end_of_generation(token);
+                                     });
+    const TimeNs at = clock_.now() - job.started;
+    job.exit_us.push_back(static_cast<uint32_t>(at / kMicrosecond));
+    if (guess.ok()) (*on_exit_)({job.pass.pass, exit, guess->outcome, guess->confidence, at});
+  }
 }
 
 ModelTarget::~ModelTarget() = default;
@@ -194,7 +228,9 @@ void ModelTarget::go_on(Session& s, Job& job) {
   executor_->scheduler().resume(s.handle);
 }
 
-void ModelTarget::step(const std::function<void(const ExitReport&)>&, const std::function<void(PassJob)>& on_done) {
+void ModelTarget::step(const std::function<void(const ExitReport&)>& on_exit,
+                       const std::function<void(PassJob)>& on_done) {
+  on_exit_ = &on_exit;
   const TimeNs begin = clock_.now();
   const StatusOr<bool> ran = executor_->step([this] { return seconds(); }, *this);
   const TimeNs end = clock_.now();
@@ -211,7 +247,9 @@ void ModelTarget::step(const std::function<void(const ExitReport&)>&, const std:
       result.outcome = {static_cast<int>(job.chosen.size()) - 1, job.chosen.back()};
       result.ended = s.ended;
       s.replaying = false;
+      if (judge_ && !job.rebuilds) judge_->learn(static_cast<int>(job.pass.draft.size()), result.outcome.accepted);
     }
+    result.exit_us = std::move(job.exit_us);
     const TimeNs started = job.started < 0 ? begin : job.started;
     result.queue_us = static_cast<uint32_t>(std::max<TimeNs>(0, started - job.pass.queued_at) / kMicrosecond);
     result.verify_us = static_cast<uint32_t>((end - started) / kMicrosecond);

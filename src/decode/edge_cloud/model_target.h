@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "decode/edge_cloud/clock.h"
+#include "decode/edge_cloud/exit_judge.h"
 #include "decode/edge_cloud/sync_target.h"
 #include "decode/strategy.h"
 #include "engine/executor.h"
@@ -28,9 +29,10 @@ SamplingOptions from_wire(const Sampling& sampling);
 /// logits hash and stop strings go on as if the session had never been interrupted.
 class ModelTarget : public SyncTarget, private ExecutorListener {
  public:
-  /// Errors: those of Executor::create. `pool` and `clock` must outlive it.
+  /// Errors: those of Executor::create. `pool` and `clock` must outlive it. `exits` of the same model may be null.
   static StatusOr<std::unique_ptr<ModelTarget>> create(std::shared_ptr<const Model> model, ExecutorOptions options,
-                                                       ThreadPool& pool, const Clock& clock);
+                                                       ThreadPool& pool, const Clock& clock,
+                                                       std::shared_ptr<const ExitHeads> exits = nullptr);
   ~ModelTarget() override;
 
   Status open(SessionId session, const Open& request) override;
@@ -59,9 +61,13 @@ class ModelTarget : public SyncTarget, private ExecutorListener {
     bool done = false;
     Status status;
     std::vector<TokenId> chosen;
+    std::vector<uint32_t> exit_us;
   };
 
-  ModelTarget(std::shared_ptr<const Model> model, std::unique_ptr<Executor> executor, const Clock& clock);
+  ModelTarget(std::shared_ptr<const Model> model, std::unique_ptr<Executor> executor, const Clock& clock,
+              std::shared_ptr<const ExitHeads> exits);
+  const nn::Taps* prepare(const sched::StepPlan& plan);
+  void report_exit(int exit, const nn::ExitRows& rows);
   sched::FinishReason on_token(const ChosenToken& token) override;
   void on_finish(sched::Handle handle, const sched::Sequence& sequence) override;
   Status submit(Session& session, const Job& job, bool replay);
@@ -74,6 +80,15 @@ class ModelTarget : public SyncTarget, private ExecutorListener {
   std::unordered_map<SessionId, std::unique_ptr<Session>> sessions_;
   std::unordered_map<SessionId, Job> jobs_;
   TimeNs busy_ = 0;
+  std::optional<ExitJudge> judge_;
+  nn::Taps taps_;
+  const std::function<void(const ExitReport&)>* on_exit_ = nullptr;  // of the step that runs
+  struct ExitWanted {
+    SessionId session;
+    sched::Handle handle;
+    int64_t first_row;  // among the rows that want logits
+  };
+  std::vector<ExitWanted> exits_wanted_;  // of the step that runs
 };
 
 }  // namespace callie::edge_cloud

@@ -6,6 +6,37 @@
 
 namespace callie::edge_cloud {
 
+RecordingTarget::RecordingTarget(callie::Session& session, std::shared_ptr<const ExitHeads> exits) : session_(session) {
+  if (!exits) return;
+  exit_layers_.assign(session.model().spec().layers.size(), 0);
+  for (const nn::ExitHead& head : exits->heads()) exit_layers_[head.layer] = 1;
+  judge_.emplace(std::move(exits));
+  taps_.exits = judge_->heads().heads();
+  taps_.wanted_layers = exit_layers_.data();
+}
+
+TimeNs RecordingTarget::Pass::plain() const {
+  TimeNs time = took;
+  for (const Exit& exit : exits) time -= exit.cost;
+  return time;
+}
+
+// Sets the taps of a pass over a draft: they note when an exit begins and ends, and what it says.
+void RecordingTarget::listen(const PassJob& job, const Sampler& sampler, TimeNs begin, Pass& pass) {
+  const auto entered = std::make_shared<TimeNs>(begin);
+  taps_.after_layer = [this, entered](int layer, std::span<float>) {
+    if (layer >= 0) *entered = clock_.now();
+  };
+  taps_.on_exit = [this, &job, &sampler, begin, &pass, entered](int exit, const nn::ExitRows& rows) {
+    const Tokenizer& tokenizer = session_.model().tokenizer();
+    const auto guess = judge_->judge(exit, rows, 0, job.draft, sampler, [&](TokenId token) {
+      return !ignore_end_ && tokenizer.is_end_of_generation(token);
+    });
+    const TimeNs now = clock_.now();
+    if (guess.ok()) pass.exits.push_back({*guess, now - begin, now - *entered});
+  };
+}
+
 Status RecordingTarget::open(SessionId, const Open& request) {
   sampling_ = from_wire(request.sampling);
   ignore_end_ = request.ignore_end;
@@ -34,9 +65,12 @@ RecordingTarget::Pass RecordingTarget::measure(const PassJob& job) {
   }
   const Tokenizer& tokenizer = session_.model().tokenizer();
   const int64_t vocab = session_.runner().vocab_size();
+  const bool exits = judge_ && !opening && !job.draft.empty();
   const TimeNs begin = clock_.now();
+  if (exits) listen(job, sampler, begin, pass);
   const auto logits = session_.append(std::span(tokens).subspan(session_.size()),
-                                      opening ? callie::Session::Logits::kLast : callie::Session::Logits::kAll);
+                                      opening ? callie::Session::Logits::kLast : callie::Session::Logits::kAll,
+                                      exits ? &taps_ : nullptr);
   pass.status = logits.status();
   if (!pass.status.ok()) return pass;
   const auto ends = [&](TokenId token) { return !ignore_end_ && tokenizer.is_end_of_generation(token); };
@@ -50,11 +84,16 @@ RecordingTarget::Pass RecordingTarget::measure(const PassJob& job) {
       },
       ends);
   pass.took = clock_.now() - begin;
+  if (exits) {
+    judge_->learn(static_cast<int>(job.draft.size()), pass.outcome.accepted);
+    exit_time_ += pass.took - pass.plain();
+    exit_pass_time_ += pass.plain();
+  }
   pass.ended = ends(pass.outcome.next);
   return pass;
 }
 
-TimeNs RecordingTarget::run(std::span<PassJob> jobs, const std::function<void(const ExitReport&)>&) {
+TimeNs RecordingTarget::run(std::span<PassJob> jobs, const std::function<void(const ExitReport&)>& on_exit) {
   TimeNs total = 0;
   for (PassJob& job : jobs) {
     uint64_t hash = HashedTokens().hash();
@@ -69,9 +108,15 @@ TimeNs RecordingTarget::run(std::span<PassJob> jobs, const std::function<void(co
     job.result.outcome = pass.outcome;
     job.result.ended = pass.ended;
     job.result.width = static_cast<int>(job.draft.size()) + 1;
-    job.result.verify_us = static_cast<uint32_t>(pass.took / kMicrosecond);
-    total += pass.took;
-    if (static_cast<int>(job.committed.size()) > job.first_new) log_[job.result.width].push_back(pass.took);
+    const TimeNs took = job.exits ? pass.took : pass.plain();
+    job.result.verify_us = static_cast<uint32_t>(took / kMicrosecond);
+    for (size_t e = 0; job.exits && e < pass.exits.size(); ++e) {
+      const Pass::Exit& exit = pass.exits[e];
+      job.result.exit_us.push_back(static_cast<uint32_t>(exit.at / kMicrosecond));
+      on_exit({job.pass, static_cast<int>(e), exit.guess.outcome, exit.guess.confidence, total + exit.at});
+    }
+    total += took;
+    if (static_cast<int>(job.committed.size()) > job.first_new) log_[job.result.width].push_back(pass.plain());
   }
   return total;
 }

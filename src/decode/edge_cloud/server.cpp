@@ -174,6 +174,7 @@ void Server::handle(ConnectionId connection, Open&& m) {
   session->optimistic = m.optimistic;
   session->pad = m.pad;
   session->cap = limits_.max_draft;
+  session->stream_until = std::min(m.stream_until, session->max_length);
   from.session = session.get();
   ++stats_.sessions;
   Session& s = *session;
@@ -310,7 +311,6 @@ void Server::on_pass_done(uint64_t pass, PassResult result) {
   s.pass = 0;
   ++stats_.passes;
   stats_.width += result.width;
-  stats_.busy_us += result.verify_us;
   if (s.closing) return drop(s.id);
   if (!result.status.ok()) {
     if (s.connection) refuse(s.connection, ErrorCode::kInternal, false, result.status.message());

@@ -37,7 +37,7 @@ struct ServerLimits {
 
 /// Counters since start; see docs/edge-cloud.md.
 struct ServerStats {
-  int64_t passes = 0, tokens = 0, width = 0, busy_us = 0;
+  int64_t passes = 0, tokens = 0, width = 0;
   int64_t hints = 0, hint_hits = 0, stale_drafts = 0, optimistic_used = 0, optimistic_dropped = 0;
   int64_t sessions = 0, resumes = 0, cold_resumes = 0, refused = 0;
 };

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/status.h"
-#include "decode/speculative/draft_head.h"
+#include "engine/partial_head.h"
 #include "engine/kv_cache.h"
 #include "engine/model_runner.h"
 #include "engine/sampler.h"
@@ -79,7 +79,7 @@ class DraftModel {
   KvCache cache_;
   sched::BlockPool pool_;
   ModelRunner runner_;
-  DraftHead head_;
+  PartialHead head_;
   std::vector<float> full_;  // [target's vocabulary]; -infinity where the head has no row
   std::unordered_map<uint64_t, Lane> lanes_;
   std::vector<nn::ForwardRow> rows_;

@@ -319,12 +319,13 @@ StatusOr<std::unique_ptr<EdgeCloudServer>> EdgeCloudServer::start(std::shared_pt
                                                                   ThreadPool& pool) {
   auto impl = std::make_unique<Impl>();
   impl->keys = std::move(keys);
-  CALLIE_ASSIGN_OR_RETURN(impl->target, edge_cloud::ModelTarget::create(model, options.executor, pool, impl->clock));
+  CALLIE_ASSIGN_OR_RETURN(impl->target, edge_cloud::ModelTarget::create(model, options.executor, pool, impl->clock, options.exits));
   edge_cloud::ServerInfo info;
   info.model_id = options.model_id;
   info.tokenizer_hash = model->tokenizer().hash();
   info.template_hash = template_hash(model->tokenizer());
   info.effective_vocab = static_cast<uint32_t>(model->tokenizer().vocab_size());
+  if (options.exits) info.exit_permille = options.exits->permille();
   edge_cloud::ServerLimits limits = options.limits;
   limits.max_context = static_cast<int>(impl->target->executor().options().context);
   if (options.measure_passes) {

@@ -7,6 +7,7 @@
 #include "core/status.h"
 #include "decode/edge_cloud/server.h"
 #include "engine/executor.h"
+#include "engine/exit_heads.h"
 #include "serve/api/keys.h"
 
 namespace callie::serve {
@@ -19,6 +20,7 @@ struct EdgeCloudServerOptions {
   std::string model_id;
   edge_cloud::ServerLimits limits;
   ExecutorOptions executor;
+  std::shared_ptr<const ExitHeads> exits;  ///< of the model, for hints; may be null
   bool measure_passes = true;     ///< times passes at the start, for the clients' first plans
 };
 

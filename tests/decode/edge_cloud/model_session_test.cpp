@@ -21,7 +21,10 @@ class FixedTimes : public SyncTarget {
   void close(SessionId session) override { target_.close(session); }
   int cache_length(SessionId session) const override { return target_.cache_length(session); }
   TimeNs run(std::span<PassJob> jobs, const std::function<void(const ExitReport&)>& on_exit) override {
-    target_.run(jobs, on_exit);
+    target_.run(jobs, [&](ExitReport report) {
+      report.at = (report.exit + 1) * 10 * kMillisecond;
+      on_exit(report);
+    });
     for (PassJob& job : jobs) job.result.verify_us = 30000;
     return 30 * kMillisecond;
   }
@@ -95,13 +98,14 @@ class Pair {
     options.sched.max_seqs = max_seqs;
     options.sched.token_budget = 64;
     options.kv_memory = kv_memory;
-    auto target = ModelTarget::create(target_, options, pool_, clock_);
+    auto target = ModelTarget::create(target_, options, pool_, clock_, exits);
     EXPECT_TRUE(target.ok()) << target.status().message();
     return std::move(*target);
   }
 
   ServerInfo info() const {
-    return {"model", 1, 2, static_cast<uint32_t>(target_->tokenizer().vocab_size()), {}, {}};
+    return {"model", 1, 2, static_cast<uint32_t>(target_->tokenizer().vocab_size()),
+            exits ? exits->permille() : std::vector<uint32_t>(), {}};
   }
   std::function<bool(TokenId)> ends(const Task& task) const {
     return [this, ignore = task.options.ignore_eos](TokenId t) {
@@ -131,9 +135,23 @@ class Pair {
     return {simulation.emitted(0), simulation.client(0).logits_hash()};
   }
 
+  // Exits after the first layer: the logit lens, right now and then.
+  void add_exits() {
+    const auto& norm = target_->decoder().weights().output_norm;
+    const auto n = static_cast<int64_t>(norm.size());
+    ExitFile file;
+    file.head_rows = 64;
+    file.exits.push_back({0, 1, std::vector<float>(n * n, 0), std::vector<float>(n, 0)});
+    for (int64_t i = 0; i < n; ++i) file.exits[0].map[i * n + i] = norm[i];
+    const auto heads = ExitHeads::create(file, target_, Context{&pool_});
+    ASSERT_TRUE(heads.ok()) << heads.status().message();
+    exits = *heads;
+  }
+
   const Model& target() const { return *target_; }
   ThreadPool& pool() { return pool_; }
   ClientStats stats;
+  std::shared_ptr<const ExitHeads> exits;
 
  private:
   ThreadPool pool_;
@@ -168,6 +186,31 @@ TEST(EdgeCloudModels, EveryModeAndDraftLengthEqualsPlain) {
       }
     }
   }
+}
+
+TEST(EdgeCloudModels, HintsOfRealExitsChangeNothing) {
+  Pair pair(tiny("llama"), tiny("qwen2"));
+  pair.add_exits();
+  int64_t hints = 0, hits = 0;
+  for (float temperature : {0.0f, 0.9f}) {
+    Task task = greedy(60);
+    task.sampling.temperature = temperature;
+    task.sampling.seed = 5;
+    const Answer expected = pair.plain(task);
+    for (Mode mode : {Mode::kHint, Mode::kFull, Mode::kAdaptive}) {
+      ClientOptions options;
+      options.mode = mode;
+      ServerLimits limits;
+      limits.hint_confidence = 0;
+      expect_equal(expected, pair.split(task, options, {}, nullptr, limits),
+                   fmt::format("{}, temperature {}", mode_name(mode), temperature));
+      hints += pair.stats.hint_rounds;
+      hits += pair.stats.hint_hits;
+      EXPECT_LE(pair.stats.hints_early, pair.stats.hint_rounds);
+    }
+  }
+  EXPECT_GT(hints, 50);
+  EXPECT_GT(hits, 0);
 }
 
 TEST(EdgeCloudModels, AnEqualDraftIsAcceptedWholeAtAnyTemperature) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "decode/edge_cloud/calibration.h"
 #include "decode/edge_cloud/toy_world.h"
 
 namespace callie::edge_cloud {
@@ -19,10 +20,11 @@ struct Result {
   double busy_ms;
   std::vector<TraceEvent> trace;
   std::string explanation;
+  Costs measured;  // what the client knows at the end
 };
 
 Result run(Mode mode, int draft_len, double share, double exit_share, TimeNs round_trip, double price = 0,
-        int max_new = 3000, TimeNs change_at = 0, TimeNs new_one_way = 0) {
+        int max_new = 3000, TimeNs change_at = 0, TimeNs new_one_way = 0, std::optional<Costs> calibration = {}) {
   LinkModel link;
   link.one_way = round_trip / 2;
   World world(Language{21, 0}, share, exit_share, link, 1);
@@ -32,6 +34,7 @@ Result run(Mode mode, int draft_len, double share, double exit_share, TimeNs rou
   options.draft_len = draft_len;
   options.max_outcomes = 1;
   options.server_price = price;
+  options.calibration = std::move(calibration);
   if (change_at) world.simulation.change_delay(change_at, new_one_way);
   world.add(World::request(max_new), options);
   Result r;
@@ -39,6 +42,7 @@ Result run(Mode mode, int draft_len, double share, double exit_share, TimeNs rou
   const Status status = world.simulation.run();
   EXPECT_TRUE(status.ok()) << status.message();
   r.ms = world.ms_per_token();
+  r.measured = world.simulation.client(0).controller().costs();
   r.explanation = world.simulation.client(0).controller().explain();
   r.stats = world.simulation.client(0).stats();
   r.busy_ms = static_cast<double>(world.simulation.server_busy()) * 1e-6 / static_cast<double>(r.stats.emitted);
@@ -140,6 +144,29 @@ TEST(EdgeCloudTiming, AdaptiveIsCloseToTheBestFixedChoice) {
     }
   }
   std::printf("{\"check\":\"adaptive_vs_best_fixed\",\"worst_pct\":%.2f}\n", worst * 100);
+}
+
+TEST(EdgeCloudTiming, ASavedCalibrationIsWithinThreePercentOfTheBestFixedChoice) {
+  double worst = 0;
+  for (double share : {0.5, 0.85}) {
+    for (TimeNs trip : {0, 5, 20, 50, 100, 200}) {
+      const TimeNs R = trip * kMillisecond;
+      double best = run(Mode::kStreaming, 1, share, 0.6, R, 0, 400).ms;
+      for (int g = 1; g <= 8; ++g) {
+        for (Mode mode : {Mode::kOptimistic, Mode::kFull}) best = std::min(best, run(mode, g, share, 0.6, R, 0, 400).ms);
+      }
+      // What a session far away from this one has measured, through the file.
+      const Result earlier = run(Mode::kAdaptive, 8, share, 0.6, 30 * kMillisecond);
+      const std::string path = testing::TempDir() + "/calibration.json";
+      ASSERT_TRUE(write_calibration(path, earlier.measured).ok());
+      const auto saved = read_calibration(path);
+      ASSERT_TRUE(saved.ok()) << saved.status().message();
+      const Result chosen = run(Mode::kAdaptive, 8, share, 0.6, R, 0, 400, 0, 0, *saved);
+      worst = std::max(worst, chosen.ms / best - 1);
+      EXPECT_LE(chosen.ms, best * 1.03) << "share " << share << " R=" << trip << "\n" << chosen.explanation;
+    }
+  }
+  std::printf("{\"check\":\"calibrated_vs_best_fixed\",\"worst_pct\":%.2f}\n", worst * 100);
 }
 
 TEST(EdgeCloudTiming, AdaptiveStreamsWhenFarAndSpeculatesWhenServerTimeCosts) {

@@ -1,11 +1,11 @@
-#include "decode/speculative/draft_head.h"
+#include "engine/partial_head.h"
 
 #include <algorithm>
 #include <cstring>
 
-namespace callie::decode {
+namespace callie {
 
-DraftHead::DraftHead(std::shared_ptr<const Model> model, int64_t rows) : model_(std::move(model)) {
+PartialHead::PartialHead(std::shared_ptr<const Model> model, int64_t rows) : model_(std::move(model)) {
   const nn::Linear& head = model_->decoder().weights().head;
   const int64_t vocab_size = model_->spec().vocab_size;
   if (rows <= 0 || rows >= vocab_size || head.parts.size() != 1 || !head.bias.empty()) return;
@@ -21,7 +21,7 @@ DraftHead::DraftHead(std::shared_ptr<const Model> model, int64_t rows) : model_(
   rebuild();
 }
 
-void DraftHead::add(std::span<const int32_t> tokens) {
+void PartialHead::add(std::span<const int32_t> tokens) {
   if (whole_) return;
   bool changed = false;
   for (int32_t token : tokens) {
@@ -33,7 +33,7 @@ void DraftHead::add(std::span<const int32_t> tokens) {
   if (changed) rebuild();
 }
 
-void DraftHead::rebuild() {
+void PartialHead::rebuild() {
   const nn::Linear& head = model_->decoder().weights().head;
   const kernels::PackedView view = head.parts[0].view();
   linear_.fine = head.fine;
@@ -59,7 +59,18 @@ void DraftHead::rebuild() {
   }
 }
 
-void DraftHead::spread(std::span<const float> logits, std::span<float> full) const {
+std::vector<int32_t> PartialHead::tokens() const {
+  std::vector<int32_t> out;
+  if (whole_) {
+    for (int64_t token = 0; token < rows(); ++token) out.push_back(static_cast<int32_t>(token));
+  }
+  for (const Run& run : runs_) {
+    for (int64_t i = 0; i < run.n_rows; ++i) out.push_back(static_cast<int32_t>(run.first_row + i));
+  }
+  return out;
+}
+
+void PartialHead::spread(std::span<const float> logits, std::span<float> full) const {
   const auto size = static_cast<int64_t>(full.size());
   if (whole_) {
     std::copy_n(logits.begin(), std::min<int64_t>(size, static_cast<int64_t>(logits.size())), full.begin());
@@ -73,4 +84,4 @@ void DraftHead::spread(std::span<const float> logits, std::span<float> full) con
   }
 }
 
-}  // namespace callie::decode
+}  // namespace callie

@@ -7,15 +7,16 @@
 #include "engine/model.h"
 #include "nn/linear.h"
 
-namespace callie::decode {
+namespace callie {
 
 /// A part of a model's head: the most frequent tokens, the control tokens, and those that have come up in the text.
 /// Byte-pair vocabularies are in the order of their merges, so the frequent tokens are the first ids; whole panels of
-/// rows are used where they lie, without a copy. A draft that leaves rare tokens out stays lossless and reads less.
-class DraftHead {
+/// rows are used where they lie, without a copy. Drafts and early exits that leave rare tokens
+/// out stay lossless and read less.
+class PartialHead {
  public:
   /// `rows`: the first so many ids; 0 or as many as the vocabulary = the whole head.
-  DraftHead(std::shared_ptr<const Model> model, int64_t rows);
+  PartialHead(std::shared_ptr<const Model> model, int64_t rows);
 
   /// Null for the whole head.
   const nn::Linear* linear() const { return whole_ ? nullptr : &linear_; }
@@ -23,6 +24,9 @@ class DraftHead {
 
   /// These tokens are in from now on.
   void add(std::span<const int32_t> tokens);
+
+  /// The token of each row, ascending. [rows()]
+  std::vector<int32_t> tokens() const;
 
   /// Puts a row of the head's logits into `full` at their tokens' places; all other places must hold -infinity, and the
   /// places of tokens at or over full.size() are left out.
@@ -41,4 +45,4 @@ class DraftHead {
   nn::Linear linear_;
 };
 
-}  // namespace callie::decode
+}  // namespace callie
