@@ -60,7 +60,7 @@ Status tune_exits(TuneExitsOptions options) {
                           tune::read_exit_corpus(model, options.corpus, options.out + ".continued", pool));
   CALLIE_ASSIGN_OR_RETURN(const auto features, tune::ExitFeatures::collect(model, corpus, options.layers,
                                                                            options.out + ".features", options.rows, pool));
-  CALLIE_ASSIGN_OR_RETURN(ExitFile file, tune::fit_exits(model, features, options.fit, context));
+  CALLIE_ASSIGN_OR_RETURN(ExitFile file, tune::fit_exits(model, features, options.fit, options.out + ".state", context));
   CALLIE_ASSIGN_OR_RETURN(const auto trained, ExitHeads::create(file, model, context));
   CALLIE_ASSIGN_OR_RETURN(const auto untrained, ExitHeads::create(tune::untrained_exits(*model, file), model, context));
 
@@ -102,6 +102,7 @@ Status tune_exits(TuneExitsOptions options) {
 void add_tune_exits(CLI::App& tune, Action& action) {
   auto options = std::make_shared<TuneExitsOptions>();
   TuneExitsOptions& o = *options;
+  o.fit.refine.positions = 64'000;
   o.eval.continued = 12;
   o.eval.continue_tokens = 64;
   CLI::App* verb = tune.add_subcommand("exits", "train early exits of a frozen model, for the hints of callie cloud");
@@ -120,6 +121,8 @@ void add_tune_exits(CLI::App& tune, Action& action) {
   verb->add_option("--layers", o.layers, "layers after which exits stand (default: at a half and at six sevenths)")->delimiter(',');
   verb->add_option("--head-rows", o.fit.head_rows, "most frequent tokens that an exit chooses from")->check(CLI::PositiveNumber)->capture_default_str();
   verb->add_option("--ridge", o.fit.ridge, "weight of the regression's penalty")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_option("--refine", o.fit.refine.positions, "positions that the second stage learns from (0 = closed form only)")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_option("--rank", o.fit.refine.rank, "of the second stage's correction")->check(CLI::Range(1, 1024))->capture_default_str();
   verb->add_flag("--json", o.json, "JSON on stdout");
   verb->callback([options, &action] { action = [options] { return tune_exits(*options); }; });
 }

@@ -102,7 +102,8 @@ ExitFile untrained_exits(const Model& model, const ExitFile& like) {
 }
 
 StatusOr<ExitFile> fit_exits(std::shared_ptr<const Model> model, const ExitFeatures& features,
-                             const ExitFitOptions& options, const Context& context) {
+                             const ExitFitOptions& options, const std::string& state_path,
+                             const Context& context) {
   const int64_t hidden = features.hidden();
   const std::vector<int64_t> rows = rows_of(features, false), held_out = rows_of(features, true);
   if (rows.empty()) return error(StatusCode::kFailedPrecondition, "no rows to fit");
@@ -142,8 +143,27 @@ StatusOr<ExitFile> fit_exits(std::shared_ptr<const Model> model, const ExitFeatu
   CALLIE_ASSIGN_OR_RETURN(const auto heads, ExitHeads::create(file, model, context));
   const std::span<const int64_t> few = std::span(held_out.empty() ? rows : held_out).first(
       std::min<size_t>(4000, (held_out.empty() ? rows : held_out).size()));
+  const auto fit_temperatures = [&](ExitFile& exits) -> Status {
+    CALLIE_ASSIGN_OR_RETURN(const auto fitted, ExitHeads::create(exits, model, context));
+    for (size_t k = 0; k < exits.exits.size(); ++k) {
+      CALLIE_ASSIGN_OR_RETURN(exits.exits[k].temperature, fit_temperature(*fitted, static_cast<int>(k), features, few, context));
+    }
+    return ok_status();
+  };
+  CALLIE_RETURN_IF_ERROR(fit_temperatures(file));
+  if (options.refine.positions <= 0) return file;
+
+  ExitFile refined = file;
   for (size_t k = 0; k < file.exits.size(); ++k) {
-    CALLIE_ASSIGN_OR_RETURN(file.exits[k].temperature, fit_temperature(*heads, static_cast<int>(k), features, few, context));
+    CALLIE_RETURN_IF_ERROR(refine_exit(*heads, static_cast<int>(k), features, rows, options.refine,
+                                       fmt::format("{}.{}", state_path, file.exits[k].layer), context, refined.exits[k]));
+  }
+  CALLIE_RETURN_IF_ERROR(fit_temperatures(refined));
+  CALLIE_ASSIGN_OR_RETURN(const auto second, ExitHeads::create(refined, model, context));
+  CALLIE_ASSIGN_OR_RETURN(const auto before, score_exits(*heads, features, few, context));
+  CALLIE_ASSIGN_OR_RETURN(const auto after, score_exits(*second, features, few, context));
+  for (size_t k = 0; k < file.exits.size(); ++k) {
+    if (after[k].agreement > before[k].agreement) file.exits[k] = std::move(refined.exits[k]);
   }
   return file;
 }

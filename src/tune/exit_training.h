@@ -10,6 +10,7 @@
 #include "core/status.h"
 #include "engine/exit_heads.h"
 #include "tune/exit_features.h"
+#include "tune/exit_refine.h"
 
 namespace callie::tune {
 
@@ -35,14 +36,14 @@ struct ExitFitOptions {
   int64_t head_rows = 8192;     ///< most frequent tokens of an exit's head
   int extra_tokens = 512;       ///< and the corpus' own most frequent ones beyond them
   double ridge = 1e-3;
-  int64_t refine_rows = 0;      ///< positions of the second stage; 0 = none
-  int rank = 64;                ///< of the second stage's correction
+  ExitRefineOptions refine;     ///< the second stage
 };
 
-/// Exits fitted to features: the closed-form map from the residual stream to what the head reads. One piece in twenty is
-/// left out; their temperatures are fitted on those. Errors: those of Ridge; kCancelled.
+/// Exits fitted to features: the closed-form map from the residual stream to what the head reads, then refine_exit(),
+/// whose result stands where it agrees more. One piece in twenty is left out; temperatures are fitted and stages
+/// compared on those. `state_path` is where the second stage keeps its state. Errors: those of Ridge; kCancelled.
 StatusOr<ExitFile> fit_exits(std::shared_ptr<const Model> model, const ExitFeatures& features,
-                             const ExitFitOptions& options, const Context& context);
+                             const ExitFitOptions& options, const std::string& state_path, const Context& context);
 
 /// The logit lens as exits: the model's own norm and head after each layer, nothing trained.
 ExitFile untrained_exits(const Model& model, const ExitFile& like);

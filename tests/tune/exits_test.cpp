@@ -102,9 +102,9 @@ TEST_F(ExitTraining, TrainedExitsAgreeMoreThanTheLens) {
   const Context context{&pool_};
   ExitFitOptions options;
   options.head_rows = model_->spec().vocab_size;
-  const auto file = fit_exits(model_, *features, options, context);
+  const auto file = fit_exits(model_, *features, options, path_ + ".state", context);
   ASSERT_TRUE(file.ok()) << file.status().message();
-  const auto again = fit_exits(model_, *features, options, context);
+  const auto again = fit_exits(model_, *features, options, path_ + ".state", context);
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(file->exits[0].map, again->exits[0].map);  // reproducible to the bit
   const std::vector<int64_t> held_out = rows_of(*features, true);
@@ -117,6 +117,39 @@ TEST_F(ExitTraining, TrainedExitsAgreeMoreThanTheLens) {
   EXPECT_GT((*own)[0].agreement, (*plain)[0].agreement);
   EXPECT_EQ((*own)[0].coverage, 1);
   EXPECT_LT((*own)[0].calibration, 0.25);
+}
+
+TEST_F(ExitTraining, TheSecondStageGoesOnBitForBitAndLearns) {
+  const auto features = ExitFeatures::collect(model_, corpus_, {0}, path_, 0, pool_);
+  ASSERT_TRUE(features.ok());
+  const Context context{&pool_};
+  ExitFitOptions options;
+  options.head_rows = 128;
+  const auto file = fit_exits(model_, *features, options, "", context);
+  ASSERT_TRUE(file.ok());
+  const auto heads = ExitHeads::create(*file, model_, context);
+  const std::vector<int64_t> rows = rows_of(*features, false);
+  ExitRefineOptions refine;
+  refine.rank = 4;
+  refine.learning_rate = 1e-3;
+  const auto run = [&](int64_t positions, const std::string& state) {
+    refine.positions = positions;
+    ExitWeights weights = file->exits[0];
+    EXPECT_TRUE(refine_exit(**heads, 0, *features, rows, refine, path_ + state, context, weights).ok());
+    return weights;
+  };
+  std::filesystem::remove(path_ + ".a.state");
+  std::filesystem::remove(path_ + ".b.state");
+  run(40 * 32, ".a.state");
+  const ExitWeights resumed = run(120 * 32, ".a.state"), at_once = run(120 * 32, ".b.state");
+  EXPECT_EQ(resumed.map, at_once.map);
+  // On its own training rows the cross entropy has fallen, so agreement has not become worse.
+  ExitFile better = *file;
+  better.exits[0] = at_once;
+  const auto refined = ExitHeads::create(better, model_, context);
+  const auto before = score_exits(**heads, *features, rows, context), after = score_exits(**refined, *features, rows, context);
+  ASSERT_TRUE(before.ok() && after.ok());
+  EXPECT_GE((*after)[0].agreement, (*before)[0].agreement);
 }
 
 }  // namespace
