@@ -12,7 +12,9 @@ Modes: plain; draft and ngram with automatic lengths; draft:N and ngram:N with f
 llama_ngram:N, the peer with the same pair (raw prompts only; the n-grams of ngram have 2 tokens or more there too).
 Every mode answers every prompt before the next prompt begins; the order rotates. `speedup` is the ratio of summed decode
 times to plain's, everything after the first token included (the draft's own prompt pass too), with a 95 % bootstrap
-interval over prompts. Callie's token ids and logits hashes must equal plain's.
+interval over prompts. Callie's token ids and logits hashes must equal plain's. With --record every finished prompt is kept
+and a later call goes on behind it; --seconds ends a call when the next prompt would not fit, so that short quiet moments of
+a machine add up.
 """
 import argparse
 import gzip
@@ -23,6 +25,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 
 def read_prompts(path):
@@ -132,6 +135,8 @@ def main():
     parser.add_argument("--temp", type=float, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--ignore-eos", action="store_true")
+    parser.add_argument("--record", metavar="FILE", help="JSON lines of the prompts that are done")
+    parser.add_argument("--seconds", type=float, default=0, help="end before a prompt that would not fit (0 = run all)")
     parser.add_argument("--json", metavar="FILE", help="also write every figure here")
     args = parser.parse_args()
     args.cpus = ",".join(str(cpu) for cpu in sorted(os.sched_getaffinity(0))[:args.threads])
@@ -141,20 +146,40 @@ def main():
     records = [r for r in read_prompts(args.prompts) if not args.kind or r.get("class") == args.kind]
     if args.subset and args.subset < len(records):
         records = [records[(i * len(records) // args.subset + args.skip) % len(records)] for i in range(args.subset)]
-    results = []
+    results, done = [], {}
+    settings = [args.target, args.draft, args.modes, args.n, args.temp, args.threads, args.chat, args.ignore_eos]
+    if args.record and os.path.exists(args.record):
+        for line in open(args.record):
+            old = json.loads(line)
+            if old["settings"] == settings:
+                done[old["prompt"]] = old["row"]
+    begin, longest, missing = time.monotonic(), 0.0, 0
     for i, record in enumerate(records):
         text, chat = text_of(record, args.chat)
         row = {}
+        if text in done:
+            results.append(done[text])
+            continue
+        if missing or (args.seconds and longest and time.monotonic() - begin + 1.1 * longest > args.seconds):
+            missing += 1
+            continue
+        start = time.monotonic()
         if chat and any(mode.startswith("llama") for mode in modes):
             sys.exit("error: --modes: the peer's tool takes raw prompts only")
         for mode in modes[i % len(modes):] + modes[:i % len(modes)]:
             row[mode] = run_llama(mode, text, args) if mode.startswith("llama") else run_callie(mode, text, chat, args)
         results.append(row)
+        longest = max(longest, time.monotonic() - start)
+        if args.record:
+            with open(args.record, "a") as file:
+                file.write(json.dumps({"settings": settings, "prompt": text, "row": row}) + "\n")
         print(f"{i + 1}/{len(records)}: " + ", ".join(
             f"{mode} {row[mode]['tokens'] / row[mode]['seconds']:.1f}" for mode in modes if row[mode]["seconds"]),
             file=sys.stderr)
+    if not results:
+        sys.exit("error: no prompt was run")
     summary = {mode: summarize(mode, results) for mode in modes}
-    print(f"{len(records)} prompts, {args.n} tokens at most, temperature {args.temp}, {args.threads} threads"
+    print(f"{len(results)} prompts, {args.n} tokens at most, temperature {args.temp}, {args.threads} threads"
           f"{', as a chat' if args.chat else ''}")
     for mode, entry in summary.items():
         extra = (f", {entry['acceptance_length']:.2f} tokens a pass, {100 * entry['accepted_share']:.0f} % accepted, "
@@ -165,8 +190,9 @@ def main():
         with open(args.json, "w") as file:
             json.dump({"arguments": vars(args), "summary": summary, "results": results}, file)
     equal = all(entry.get("equal", True) for entry in summary.values())
-    print("RESULT " + json.dumps({"prompts": len(records), "chat": args.chat, "equal": equal,
-                                  "speedup": {mode: round(entry["speedup"], 3) for mode, entry in summary.items()}}))
+    print("RESULT " + json.dumps({"prompts": len(results), "missing": missing, "chat": args.chat, "equal": equal,
+                                  "speedup": {mode: round(entry["speedup"], 3) for mode, entry in summary.items()},
+                                  "interval": {mode: [round(x, 3) for x in entry["interval"]] for mode, entry in summary.items()}}))
     return 0 if equal else 1
 
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "decode/edge_cloud/model_draft.h"
@@ -216,6 +218,54 @@ TEST(EdgeCloudGrpc, TooManySessionsOfOneClientWait) {
   const Status status = cloud.run();
   EXPECT_EQ(status.code(), StatusCode::kUnavailable);
   EXPECT_NE(status.message().find("too many sessions"), std::string::npos) << status.message();
+}
+
+// The value of a metric without labels.
+double metric(const std::string& text, const std::string& name) {
+  const size_t at = text.find("\ncallie_cloud_" + name + " ");
+  EXPECT_NE(at, std::string::npos) << name;
+  return at == std::string::npos ? -1 : std::atof(text.c_str() + at + 15 + name.size());
+}
+
+TEST(EdgeCloudGrpc, MetricsCountWhatClientsSaw) {
+  Cloud cloud;
+  cloud.start();
+  cloud.client_options.mode = Mode::kOptimistic;
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(cloud.run().ok());
+  const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  std::string text;
+  for (int i = 0; i < 500; ++i) {  // the session ends a little after its last verdict
+    text = cloud.server().metrics();
+    if (metric(text, "sessions") == 0) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(metric(text, "sessions"), 0);
+  EXPECT_EQ(metric(text, "sessions_total"), 1);
+  EXPECT_EQ(metric(text, "tokens_total"), static_cast<double>(cloud.tokens.size()));
+  EXPECT_GE(metric(text, "passes_total"), static_cast<double>(cloud.stats.rounds + 1));
+  EXPECT_EQ(metric(text, "optimistic_used_total"), static_cast<double>(cloud.stats.optimistic_hits));
+  EXPECT_GT(metric(text, "busy_seconds_total"), 0);
+  EXPECT_LE(metric(text, "busy_seconds_total"), wall);
+  EXPECT_EQ(metric(text, "hints_total"), 0);
+  EXPECT_EQ(metric(text, "refused_total"), 0);
+}
+
+TEST(EdgeCloudGrpc, LimitsOfContextAndDraftsHold) {
+  Cloud cloud;
+  cloud.options.limits.max_draft = 2;
+  cloud.options.executor.sched.max_draft = 2;
+  cloud.start();
+  const std::vector<TokenId> expected = cloud.plain();
+  cloud.client_options.mode = Mode::kSync;
+  cloud.client_options.draft_len = 8;
+  ASSERT_TRUE(cloud.run().ok());
+  EXPECT_EQ(cloud.tokens, expected);
+  EXPECT_LE(cloud.stats.drafted, 2 * cloud.stats.rounds);
+
+  cloud.request.prompt_ids.assign(400, 72);  // the context has 256
+  const Status status = cloud.run();
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.message();
 }
 
 }  // namespace

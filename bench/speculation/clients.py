@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Several clients of one `callie serve --draft` at once: same answers as alone, faster together, nobody waits.
+
+  clients.py CALLIE BIG SMALL|ngram --prompts FILE.jsonl[.gz] [--clients 8] [-n 64] [--threads 2]
+
+Three phases on the same prompts: one after the other with drafts, all at once with drafts, all at once without. A wait is
+the time between two pieces of one answer over the longest step of that phase. The closing line is machine-readable.
+"""
+import argparse
+import gzip
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+
+def read_prompts(path, n):
+    lines = [json.loads(line) for line in (gzip.open(path, "rt") if path.endswith(".gz") else open(path)) if line.strip()]
+    rows = [lines[i * len(lines) // n] for i in range(n)]
+    return [row.get("prompt") or (row["turns"][0] if "turns" in row else row["question"]) for row in rows]
+
+
+class Server:
+    def __init__(self, a, folder, draft):
+        self.log = os.path.join(folder, f"steps-{draft or 'plain'}")
+        self.err = open(os.path.join(folder, "stderr"), "w+")
+        command = [a.callie, "serve", a.big, "--port", "0", "--threads", str(a.threads), "--max-seqs", str(a.clients),
+                   "--step-log", self.log] + (["--draft", draft] if draft else [])
+        self.process = subprocess.Popen(command, stdout=self.err, stderr=self.err)
+        self.port = None
+        while self.port is None:
+            text = open(self.err.name).read()
+            found = re.search(r"http://[^:\s]+:(\d+)", text)
+            if found:
+                self.port = int(found[1])
+            elif self.process.poll() is not None:
+                sys.exit(text)
+            else:
+                time.sleep(0.05)
+
+    def steps(self):
+        rows = [json.loads(line) for line in open(self.log)]
+        return [row for row in rows if "step_us" in row]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def ask(port, prompt, n, out, i):
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    body = {"messages": [{"role": "user", "content": prompt}], "max_tokens": n, "temperature": 0, "stream": True,
+            "stream_options": {"include_usage": True}}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    if response.status != 200:
+        out[i] = {"error": response.read().decode()}
+        return
+    text, times, tokens = "", [], 0
+    for raw in response:
+        if not raw.startswith(b"data: {"):
+            continue
+        event = json.loads(raw[6:])
+        tokens = (event.get("usage") or {}).get("completion_tokens", tokens)
+        for choice in event.get("choices", []):
+            piece = choice.get("delta", {}).get("content")
+            if piece:
+                text += piece
+                times.append(time.monotonic())
+    out[i] = {"text": text, "tokens": tokens, "gap_s": max((b - a for a, b in zip(times, times[1:])), default=0.0)}
+
+
+def phase(server, prompts, n, together):
+    out, begin = [None] * len(prompts), time.monotonic()
+    threads = [threading.Thread(target=ask, args=(server.port, p, n, out, i)) for i, p in enumerate(prompts)]
+    for thread in threads:
+        thread.start()
+        if not together:
+            thread.join()
+    for thread in threads:
+        thread.join()
+    failed = [row["error"] for row in out if "error" in row]
+    if failed:
+        sys.exit(failed[0])
+    return out, sum(row["tokens"] for row in out) / (time.monotonic() - begin)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("callie")
+    p.add_argument("big")
+    p.add_argument("draft")
+    p.add_argument("--prompts", required=True)
+    p.add_argument("--clients", type=int, default=8)
+    p.add_argument("-n", type=int, default=64)
+    p.add_argument("--threads", type=int, default=2)
+    a = p.parse_args()
+    prompts = read_prompts(a.prompts, a.clients)
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(a, folder, a.draft)
+        solo, solo_rate = phase(server, prompts, a.n, False)
+        before = len(server.steps())
+        many, many_rate = phase(server, prompts, a.n, True)
+        server.stop()
+        steps = server.steps()[before:]
+        longest = max(step["step_us"] for step in steps) * 1e-6
+        plain_server = Server(a, folder, None)
+        plain, plain_rate = phase(plain_server, prompts, a.n, True)
+        plain_server.stop()
+    result = {"check": "clients", "clients": a.clients, "equal": [r["text"] for r in many] == [r["text"] for r in solo],
+              "equal_to_plain": [r["text"] for r in many] == [r["text"] for r in plain],
+              "one_at_a_time_tok_s": round(solo_rate, 1), "together_tok_s": round(many_rate, 1),
+              "together_without_drafts_tok_s": round(plain_rate, 1), "gain": round(many_rate / solo_rate, 3),
+              "vs_plain": round(many_rate / plain_rate, 3),
+              "longest_wait_passes": round(max(r["gap_s"] for r in many) / longest, 2),
+              "drafted": sum(s["drafted"] for s in steps), "accepted": sum(s["accepted"] for s in steps)}
+    print(json.dumps(result))
+    return 0 if result["equal"] and result["equal_to_plain"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
