@@ -29,13 +29,13 @@ class Server:
     def __init__(self, a, folder, draft):
         self.log = os.path.join(folder, f"steps-{draft or 'plain'}")
         self.err = open(os.path.join(folder, "stderr"), "w+")
-        command = [a.callie, "serve", a.big, "--port", "0", "--threads", str(a.threads), "--max-seqs", str(a.clients),
+        command = [a.callie, "serve", a.big, "--port", "0", "--threads", str(a.threads), "--max-seqs", str(a.clients), "--no-prefix-cache",
                    "--step-log", self.log] + (["--draft", draft] if draft else [])
         self.process = subprocess.Popen(command, stdout=self.err, stderr=self.err)
         self.port = None
         while self.port is None:
             text = open(self.err.name).read()
-            found = re.search(r"http://[^:\s]+:(\d+)", text)
+            found = re.search(r"listening on http://[^:\s]+:(\d+)", text)
             if found:
                 self.port = int(found[1])
             elif self.process.poll() is not None:

@@ -195,7 +195,8 @@ std::string html_of(const Laboratory& lab, const BenchEdgeOptions& options, cons
   for (size_t i = 0; i < lab.rows().size(); ++i) {
     const LaboratoryRow& row = lab.rows()[i];
     if (row.rtt_ms != options.lab.rtt_ms[options.lab.rtt_ms.size() / 2]) continue;
-    if (row.mode != Mode::kSync && row.mode != Mode::kOptimistic) continue;
+    const bool shown = row.mode == Mode::kSync || row.mode == Mode::kOptimistic || (options.lab.exits && row.mode == Mode::kFull);
+    if (!shown) continue;
     std::vector<report::Interval> bars;
     edge_cloud::TimeNs start = -1, sent = 0;
     int rounds = 0;
@@ -206,6 +207,7 @@ std::string html_of(const Laboratory& lab, const BenchEdgeOptions& options, cons
       if (e.kind == Kind::kDraftStep) bars.push_back({0, at(e.begin), at(e.end), 0, "draft"});
       if (e.kind == Kind::kPreDraftStep) bars.push_back({0, at(e.begin), at(e.end), 1, "pre-draft"});
       if (e.kind == Kind::kSendDraft || e.kind == Kind::kSendOptimistic) sent = e.begin;
+      if (e.kind == Kind::kHint) bars.push_back({1, at(e.begin), at(e.begin) + 0.5, 3, fmt::format("hint, {} accepted", e.value)});
       if (e.kind == Kind::kVerdict) {
         bars.push_back({1, at(sent), at(e.begin), 2, fmt::format("sent to verdict, {} accepted", e.value)});
         sent = e.begin;
