@@ -140,7 +140,7 @@ class Pair {
     const auto& norm = target_->decoder().weights().output_norm;
     const auto n = static_cast<int64_t>(norm.size());
     ExitFile file;
-    file.head_rows = 64;
+    file.head_rows = target_->spec().vocab_size;
     file.exits.push_back({0, 1, std::vector<float>(n * n, 0), std::vector<float>(n, 0)});
     for (int64_t i = 0; i < n; ++i) file.exits[0].map[i * n + i] = norm[i];
     const auto heads = ExitHeads::create(file, target_, Context{&pool_});
