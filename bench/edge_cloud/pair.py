@@ -125,8 +125,9 @@ def main():
     p.add_argument("--group", action="store_true")
     p.add_argument("--record")
     p.add_argument("--seconds", type=float, default=0, help="end before a prompt that would not fit (0 = run all)")
-    p.add_argument("rest", nargs="*", help="more options of callie bench edge, after --")
-    a = p.parse_args()
+    split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    a = p.parse_args(sys.argv[1:split])
+    a.rest = sys.argv[split + 1:]
     begin = time.monotonic()
     chosen = select(a.prompts, a.even, a.count, a.group)
     done = {}
