@@ -46,7 +46,7 @@ Status tune_exits(TuneExitsOptions options) {
   Context context{&pool};
   CALLIE_ASSIGN_OR_RETURN(const auto model, load_model(options.model, context));
   const auto n_layers = static_cast<int>(model->spec().layers.size());
-  if (options.layers.empty()) options.layers = {n_layers / 2 - 1, n_layers * 6 / 7 - 1};
+  if (options.layers.empty()) options.layers = {n_layers * 5 / 7 - 1, n_layers * 6 / 7 - 1};
   std::sort(options.layers.begin(), options.layers.end());
   for (const int layer : options.layers) {
     if (layer < 0 || layer + 1 >= n_layers) {
@@ -118,8 +118,8 @@ void add_tune_exits(CLI::App& tune, Action& action) {
   verb->add_option("--continued", o.corpus.continued, "prompts of each file that the model itself continues")->check(CLI::NonNegativeNumber)->capture_default_str();
   verb->add_option("--continue-tokens", o.corpus.continue_tokens, "tokens of a continuation")->check(CLI::PositiveNumber)->capture_default_str();
   verb->add_option("--eval-prompts", o.eval.continued, "prompts of each file to score on")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("--layers", o.layers, "layers after which exits stand (default: at a half and at six sevenths)")->delimiter(',');
-  verb->add_option("--head-rows", o.fit.head_rows, "most frequent tokens that an exit chooses from")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--layers", o.layers, "layers after which exits stand (default: at five and at six sevenths)")->delimiter(',');
+  verb->add_option("--head-rows", o.fit.head_rows, "tokens that an exit chooses from, the most frequent ones of the corpus")->check(CLI::PositiveNumber)->capture_default_str();
   verb->add_option("--ridge", o.fit.ridge, "weight of the regression's penalty")->check(CLI::NonNegativeNumber)->capture_default_str();
   verb->add_option("--refine", o.fit.refine.positions, "positions that the second stage learns from (0 = closed form only)")->check(CLI::NonNegativeNumber)->capture_default_str();
   verb->add_option("--rank", o.fit.refine.rank, "of the second stage's correction")->check(CLI::Range(1, 1024))->capture_default_str();

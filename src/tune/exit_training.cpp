@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
 
 #include "core/aligned_buffer.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
+#include "kernels/packed_view.h"
 #include "kernels/vector_ops.h"
 #include "tune/exit_batch.h"
 #include "tune/ridge.h"
@@ -22,6 +22,19 @@ std::array<float, 29> temperatures() {
   std::array<float, 29> out;
   for (size_t i = 0; i < out.size(); ++i) out[i] = 0.3f * std::pow(5.0f / 0.3f, static_cast<float>(i) / 28.0f);
   return out;
+}
+
+// The panels of the model's head that hold most of the chosen tokens; frequent ids fill up what the corpus leaves.
+void choose_head(const Model& model, const ExitFeatures& features, std::span<const int64_t> rows, int64_t head_rows,
+                 ExitFile& file) {
+  constexpr int64_t kPanel = kernels::kPanelRows;
+  std::vector<std::pair<int64_t, int64_t>> panels((model.spec().vocab_size + kPanel - 1) / kPanel);
+  for (size_t p = 0; p < panels.size(); ++p) panels[p].second = static_cast<int64_t>(p);
+  for (const int64_t row : rows) --panels[features.chosen(row) / kPanel].first;
+  std::sort(panels.begin(), panels.end());
+  panels.resize(std::clamp<size_t>(head_rows / kPanel, 1, panels.size()));
+  file.head_rows = kPanel;
+  for (const auto& [count, panel] : panels) file.tokens.push_back(static_cast<int32_t>(panel * kPanel));
 }
 
 }  // namespace
@@ -109,16 +122,7 @@ StatusOr<ExitFile> fit_exits(std::shared_ptr<const Model> model, const ExitFeatu
   if (rows.empty()) return error(StatusCode::kFailedPrecondition, "no rows to fit");
   ExitFile file;
   file.fingerprint = model->fingerprint();
-  file.head_rows = std::min<int64_t>(options.head_rows, model->spec().vocab_size);
-  std::map<int32_t, int64_t> counts;
-  for (const int64_t row : rows) ++counts[features.chosen(row)];
-  std::vector<std::pair<int64_t, int32_t>> extra;
-  for (const auto& [token, count] : counts) {
-    if (token >= file.head_rows && count >= 2) extra.emplace_back(-count, token);
-  }
-  std::sort(extra.begin(), extra.end());
-  extra.resize(std::min<size_t>(extra.size(), options.extra_tokens));
-  for (const auto& [count, token] : extra) file.tokens.push_back(token);
+  choose_head(*model, features, rows, options.head_rows, file);
 
   Progress progress("fitting exits", static_cast<int64_t>(features.layers().size() * rows.size()), "rows");
   for (size_t k = 0; k < features.layers().size(); ++k) {

@@ -33,8 +33,7 @@ StatusOr<float> fit_temperature(const ExitHeads& heads, int exit, const ExitFeat
                                 std::span<const int64_t> rows, const Context& context);
 
 struct ExitFitOptions {
-  int64_t head_rows = 8192;     ///< most frequent tokens of an exit's head
-  int extra_tokens = 512;       ///< and the corpus' own most frequent ones beyond them
+  int64_t head_rows = 8192;     ///< tokens of an exit's head: the panels of the model's that hold most of the corpus
   double ridge = 1e-3;
   ExitRefineOptions refine;     ///< the second stage
 };

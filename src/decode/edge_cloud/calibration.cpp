@@ -34,6 +34,7 @@ StatusOr<Costs> read_calibration(const std::string& path) {
     }
     for (const Json& value : json[key]) out.push_back(number(value, key, most));
   };
+  read("round_trip_s", 1e4, costs.round_trip);
   read("draft_step_s", 1e4, costs.draft_step);
   read_list("pass_s", 1e4, costs.verify);
   read_list("survival", 1, costs.survival);
@@ -48,7 +49,7 @@ StatusOr<Costs> read_calibration(const std::string& path) {
 }
 
 Status write_calibration(const std::string& path, const Costs& costs) {
-  const Json json = {{"draft_step_s", costs.draft_step}, {"pass_s", costs.verify},        {"survival", costs.survival},
+  const Json json = {{"round_trip_s", costs.round_trip}, {"draft_step_s", costs.draft_step}, {"pass_s", costs.verify},        {"survival", costs.survival},
                      {"hint_at", costs.hint_at},         {"hint_hit", costs.hint_hit},    {"guess_hit", costs.guess_hit},
                      {"hint_not_guess", costs.hint_not_guess}, {"exit_share", costs.exit_share}};
   CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));

@@ -106,13 +106,20 @@ void Client::open() {
   session_ = 0;
   in_flight_.reset();
   drafting_.reset();
+  early_.clear();  // tokens that the new session has not come to
   forget_round();
   Open m = request_;
   m.prompt_ids.assign(committed_.tokens().begin(), committed_.tokens().end());
   m.generated = committed_.length() - prompt_length_;
   stats_.reopened += m.generated > request_.generated;
   // A session that only streams need not wait a round trip for its second token.
-  m.stream_until = stream_until_ = options_.mode == Mode::kStreaming ? prompt_length_ + request_.max_new : 0;
+  const int last = prompt_length_ + request_.max_new;
+  stream_until_ = options_.mode == Mode::kStreaming ? last : 0;
+  if (options_.mode == Mode::kAdaptive && options_.calibration && stats_.emitted == 0 &&
+      controller_.would_stream(options_.calibration->round_trip)) {
+    stream_until_ = std::min(last, committed_.length() + 1 + burst(options_.calibration->round_trip));
+  }
+  m.stream_until = stream_until_;
   arm(options_.open_timeout);
   opened_at_ = clock_.now();
   send(m);

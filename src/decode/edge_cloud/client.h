@@ -22,7 +22,7 @@ struct ClientOptions {
   float min_probability = 0;   ///< a block ends early below this probability of its last token
   int max_outcomes = 3;        ///< pre-drafted outcomes a round, hints not counted
   int catch_up_chunk = 64;     ///< tokens the draft model reads in one unit of work
-  std::optional<Costs> calibration;  ///< what an earlier session measured; the round trip is measured anew
+  std::optional<Costs> calibration;  ///< what an earlier session measured; its round trip decides only how the session begins
   double server_price = 0;     ///< lambda: seconds of waiting that a second of server time is worth
   TimeNs reply_timeout = 5 * kSecond;
   TimeNs open_timeout = 5 * kSecond;  ///< for Opened, which comes after the whole prompt's pass
@@ -136,6 +136,8 @@ class Client {
   void send_block();
   void upload(Speculation& speculation);
   void start_round();
+  /// Tokens that an adaptive session asks to be streamed at a time.
+  int burst(double round_trip) const;
   void learn(const Block& block, const Verdict& m);
   void take_speculation(Outcome outcome);
   void forget_round();

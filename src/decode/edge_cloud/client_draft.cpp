@@ -104,6 +104,7 @@ void Client::send_draft(const Block& block, const std::optional<After>& after) {
   }
   m.ids = block.ids;
   m.after = after;
+  m.no_hints = !plan_.uses_hints();
   m.sent_ns = static_cast<uint64_t>(clock_.now());
   send(m);
 }
@@ -133,6 +134,10 @@ void Client::forget_round() {
   uploads_.clear();
 }
 
+int Client::burst(double round_trip) const {
+  return 8 + static_cast<int>(round_trip / std::max(1e-4, controller_.costs().pass(1)));
+}
+
 void Client::start_round() {
   if (in_flight_) return;
   plan_ = controller_.next_plan();
@@ -142,8 +147,7 @@ void Client::start_round() {
     const int length = committed_.length();
     int ahead = request_.max_new;
     if (options_.mode == Mode::kAdaptive) {
-      const double pass = std::max(1e-4, controller_.costs().pass(1));
-      ahead = 8 + static_cast<int>(controller_.round_trip() / pass);
+      ahead = burst(controller_.round_trip());
     }
     const int until = std::min(length + ahead, prompt_length_ + request_.max_new);
     if (plan_.streams() && (stream_until_ <= length || until - stream_until_ >= 4) && until > stream_until_) {

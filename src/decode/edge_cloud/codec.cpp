@@ -88,6 +88,7 @@ void fill(Frame& frame, const Draft& m) {
   }
   d.set_q_mode(m.q_mode);
   d.set_sent_ns(m.sent_ns);
+  d.set_no_hints(m.no_hints);
 }
 
 void fill(Frame& frame, const Hint& m) {
@@ -292,6 +293,7 @@ StatusOr<Message> read(const v1::Draft& d) {
   }
   m.q_mode = d.q_mode();
   m.sent_ns = d.sent_ns();
+  m.no_hints = d.no_hints();
   CALLIE_RETURN_IF_ERROR(b.status());
   return Message(std::move(m));
 }

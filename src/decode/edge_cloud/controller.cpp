@@ -19,7 +19,7 @@ Controller::Controller(Mode mode, int max_draft_len, double server_price)
 
 void Controller::seed(const Costs& costs) {
   // What was saved weighs like a full memory of samples, so that the first rounds do not sweep it away.
-  constexpr int64_t kRemembered = 30;
+  constexpr int64_t kRemembered = 50;
   if (costs.draft_step > 0) draft_step_.seed(costs.draft_step, kRemembered);
   verify_.assign(costs.verify.size(), Ewma(0.1));
   for (size_t i = 0; i < costs.verify.size(); ++i) verify_[i].seed(costs.verify[i], kRemembered);
@@ -32,6 +32,7 @@ void Controller::seed(const Costs& costs) {
   guess_hit_.seed(costs.guess_hit, kRemembered);
   hint_only_.seed(costs.hint_not_guess, kRemembered);
   hint_at_.seed(costs.hint_at, kRemembered);
+  if (costs.exit_share > 0) exit_share_ = costs.exit_share;
 }
 
 void Controller::seed_verify(std::vector<double> verify_s) {
@@ -117,6 +118,7 @@ Costs Controller::costs() const {
   c.guess_hit = guess_hit_.value_or(0.5 * c.survive(std::min(4, max_draft_len_)));
   c.hint_not_guess = hints_offered_ ? hint_only_.value_or(0) : 0;
   c.hint_at = hint_at_.value_or(0.6);
+  c.exit_share = hints_offered_ ? exit_share_ : 0;
   return c;
 }
 
@@ -125,12 +127,7 @@ double Controller::score(Mode mode, int draft_len, const Costs& costs) const {
   return p.seconds_per_token + server_price_ * p.server_seconds_per_token;
 }
 
-Plan Controller::next_plan() {
-  if (mode_ != Mode::kAdaptive) {
-    const bool drafts = mode_ != Mode::kStreaming && mode_ != Mode::kPerCall;
-    return current_ = {mode_, drafts ? std::min(max_draft_len_, cap_) : 0};
-  }
-  const Costs c = costs();
+Plan Controller::best_plan(const Costs& c, double* score_of_it) const {
   Plan best{Mode::kStreaming, 0};
   double best_score = score(Mode::kStreaming, 0, c);
   const int limit = std::max(1, std::min(max_draft_len_, cap_));
@@ -148,6 +145,25 @@ Plan Controller::next_plan() {
       }
     }
   }
+  *score_of_it = best_score;
+  return best;
+}
+
+bool Controller::would_stream(double round_trip) const {
+  Costs c = costs();
+  c.round_trip = round_trip;
+  double ignored = 0;
+  return best_plan(c, &ignored).streams();
+}
+
+Plan Controller::next_plan() {
+  if (mode_ != Mode::kAdaptive) {
+    const bool drafts = mode_ != Mode::kStreaming && mode_ != Mode::kPerCall;
+    return current_ = {mode_, drafts ? std::min(max_draft_len_, cap_) : 0};
+  }
+  const Costs c = costs();
+  double best_score = 0;
+  const Plan best = best_plan(c, &best_score);
   ++rounds_in_plan_;
   if (!chosen_) {
     current_ = best;

@@ -70,6 +70,8 @@ class Controller {
 
   /// The plan of the next round.
   Plan next_plan();
+  /// Streaming looks best at that round trip, in seconds.
+  bool would_stream(double round_trip) const;
   /// Everything measured, with defaults where nothing was.
   Costs costs() const;
   double round_trip() const { return trip_.value_or(0.05); }
@@ -81,7 +83,8 @@ class Controller {
   std::string explain() const;
 
  private:
-  static int bin(int confidence_q8) { return confidence_q8 / 64; }
+  static int bin(int confidence_q8) { return confidence_q8 < 0 ? 0 : confidence_q8 > 255 ? 3 : confidence_q8 / 64; }
+  Plan best_plan(const Costs& costs, double* score_of_it) const;
   double score(Mode mode, int draft_len, const Costs& costs) const;
 
   const Mode mode_;
@@ -95,6 +98,7 @@ class Controller {
   std::array<Ewma, 4> dispute_{Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.6, 4}, Ewma{0.05, 0.7, 4}};
   std::vector<Ewma> verify_, survive_;
   double last_trip_ = 0;
+  double exit_share_ = 0.03;  // exits' cost, where no calibration says it
   int trip_outliers_ = 0;
   Plan current_;
   bool chosen_ = false;

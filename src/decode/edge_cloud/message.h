@@ -79,6 +79,7 @@ struct Draft {
   std::optional<After> after;
   uint32_t q_mode = 0;
   uint64_t sent_ns = 0;
+  bool no_hints = false;  ///< the pass over it runs without exits
 };
 
 struct Hint {

@@ -16,7 +16,7 @@ struct Server::Session {
   HashedTokens committed;
   int first_new = 0;
   int max_length = 0;  // of `committed`
-  bool hints = false, optimistic = false, pad = false;
+  bool hints = false, wants_hints = true, optimistic = false, pad = false;
 
   bool opened = false, ended = false, closing = false, evicted = false;
   uint64_t pass = 0;  // 0: none is running
@@ -249,6 +249,7 @@ void Server::handle(Session& s, Draft&& m) {
     if (s.pass) return;  // a copy of the draft that is being verified
     s.round = m.round;
     s.draft_epoch = m.epoch;
+    s.wants_hints = !m.no_hints;
     return start_pass(s, std::move(m.ids), true);
   }
   if (m.after) {
@@ -277,7 +278,7 @@ void Server::start_pass(Session& s, std::vector<TokenId> draft, bool is_verify) 
   s.hint.reset();
   s.evicted = false;
   running_[s.pass] = s.id;
-  passes_.start({s.id, s.pass, s.committed.tokens(), s.pass_draft, s.first_new, is_verify && s.hints});
+  passes_.start({s.id, s.pass, s.committed.tokens(), s.pass_draft, s.first_new, is_verify && s.hints && s.wants_hints});
 }
 
 void Server::on_exit(uint64_t pass, int exit, Outcome outcome, float confidence) {
@@ -377,6 +378,7 @@ void Server::next_pass(Session& s) {
       ++stats_.optimistic_used;
       s.round = draft.round;
       s.draft_epoch = draft.epoch;
+      s.wants_hints = !draft.no_hints;
       return start_pass(s, std::move(draft.ids), true);
     }
     ++stats_.optimistic_dropped;
