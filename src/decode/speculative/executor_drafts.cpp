@@ -21,7 +21,7 @@ void ExecutorDrafts::learn_pass(const Executor& executor) {
   const StepRecord& step = executor.last_step();
   const double seconds = (step.step_us - step.host_us) * 1e-6;
   if (step.n_prefill > 0) {
-    speculator_->passed_with_prompts(seconds);
+    speculator_->passed_with_prompts();
   } else {
     speculator_->passed(step.n_decode + step.drafted, seconds);
   }
@@ -40,12 +40,13 @@ void ExecutorDrafts::propose(Executor& executor) {
   }
   requests_.clear();
   handles_.clear();
-  int64_t prompt_rows = 0;
+  int64_t prompt_rows = 0, prompts = 0;
   for (const int32_t slot : scheduler.running()) {
     const sched::Sequence& sequence = scheduler.sequence({slot, 0});
     const int32_t missing = sequence.known_tokens - sequence.computed_tokens;
     if (missing != 1 || sequence.known_tokens == sequence.prompt_tokens) {
       prompt_rows += missing;
+      ++prompts;
       continue;
     }
     const sched::Handle handle{slot, sequence.generation};
@@ -58,7 +59,7 @@ void ExecutorDrafts::propose(Executor& executor) {
     followed_.emplace(request.sequence, handle);
   }
   if (requests_.empty()) return;
-  speculator_->propose(requests_, std::min<int64_t>(prompt_rows, scheduler.options().token_budget));
+  speculator_->propose(requests_, std::min<int64_t>(prompt_rows, scheduler.options().token_budget), prompts);
   for (size_t i = 0; i < requests_.size(); ++i) {
     if (!requests_[i].draft.empty()) scheduler.set_draft(handles_[i], requests_[i].draft);
   }

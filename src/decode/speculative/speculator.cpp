@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <utility>
 
 namespace callie::decode {
 namespace {
@@ -67,6 +68,7 @@ void Speculator::learn(Lane& lane, std::span<const int32_t> tokens) {
 }
 
 void Speculator::close_round() {
+  if (std::exchange(mixed_round_, false)) round_tokens_ = 0;
   if (round_tokens_ > 0 && round_s_ > 0) {
     recent_tokens_ = recent_tokens_ * kForget + round_tokens_;
     recent_s_ = recent_s_ * kForget + round_s_;
@@ -127,7 +129,7 @@ void Speculator::find_hints(Lane& lane, int64_t most) const {
   }
 }
 
-void Speculator::choose_source(Lane& lane, int64_t rows, double step_s) {
+void Speculator::choose_source(Lane& lane, int64_t rows, double step_s, int64_t batch) {
   const int64_t most = lane.request->most;
   lane.source = Source::kNone;
   lane.drafted.clear();
@@ -157,7 +159,13 @@ void Speculator::choose_source(Lane& lane, int64_t rows, double step_s) {
     const int64_t lag = model_->lag(lane.request->sequence, lane.request->tokens);
     const double lag_s = draft_s(lag) - draft_s(1);
     const double rounds = std::min(kPayback, std::max(1.0, static_cast<double>(most) / 4));
-    model_gain -= rate_ * lag_s / (lag > kLongLag ? rounds : 1);
+    if (lag > kLongLag) {
+      // An investment pays in later rounds, with all the sequences that will be there.
+      const double later_s = draft_s(batch) / static_cast<double>(batch) / guesses_a_pass_;
+      model_gain = std::min(model_gain, gain_of_more(1, lane.acceptance, batch, room, later_s)) - rate_ * lag_s / rounds;
+    } else {
+      model_gain -= rate_ * lag_s;
+    }
     if (lane.source == Source::kNone || model_gain > gain) {
       lane.source = Source::kModel;
       gain = model_gain;
@@ -242,13 +250,14 @@ void Speculator::run_model(std::vector<Lane*> lanes, int64_t rows) {
   }
 }
 
-void Speculator::propose(std::span<Request> requests, int64_t other_rows) {
+void Speculator::propose(std::span<Request> requests, int64_t other_rows, int64_t soon) {
   const Clock::time_point start = Clock::now();
   for (const Request& request : requests) learn(lanes_[request.sequence], request.tokens);
   close_round();
   int64_t rows = other_rows + static_cast<int64_t>(requests.size());
   const auto n = static_cast<int64_t>(requests.size());
-  rate_ = std::max(rate_, static_cast<double>(n) / verify_.at(rows));
+  const int64_t batch = n + soon;
+  rate_ = std::max(rate_, static_cast<double>(batch) / verify_.at(batch));
   std::vector<Lane*> drafting;
   for (Request& request : requests) {
     Lane& lane = lanes_[request.sequence];
@@ -256,7 +265,7 @@ void Speculator::propose(std::span<Request> requests, int64_t other_rows) {
     lane.request = &request;
     lane.lookup.follow(request.tokens);
     lane.known = request.tokens.size();
-    choose_source(lane, rows, draft_s(n) / static_cast<double>(n) / guesses_a_pass_);
+    choose_source(lane, rows, draft_s(n) / static_cast<double>(n) / guesses_a_pass_, batch);
     rows += static_cast<int64_t>(request.draft.size());
     if (lane.source == Source::kModel) drafting.push_back(&lane);
   }

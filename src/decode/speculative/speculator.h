@@ -42,13 +42,14 @@ class Speculator {
     int64_t most = 0;                  ///< tokens that a draft may have at most
     std::vector<int32_t> draft;        ///< out
   };
-  /// `other_rows`: rows of the next pass that belong to none of the requests.
-  void propose(std::span<Request> requests, int64_t other_rows = 0);
+  /// `other_rows`: rows of the next pass that belong to none of the requests. `soon`: sequences whose prompts are being
+  /// computed and that will decode beside these.
+  void propose(std::span<Request> requests, int64_t other_rows = 0, int64_t soon = 0);
 
   /// The target's pass over `rows` rows, drafts included, took so long.
   void passed(int64_t rows, double seconds);
-  /// A pass that computed prompts too: its time counts, but tells nothing of T(m).
-  void passed_with_prompts(double seconds) { round_s_ += seconds; }
+  /// A pass that computed prompts too: it tells nothing of T(m) nor of the rate, since prompts are progress as well.
+  void passed_with_prompts() { mixed_round_ = true; }
   /// The next proposal for the sequence begins a new generation; caches of what it has in common with the last are kept.
   void restart(uint64_t sequence);
   /// The sequence has ended.
@@ -87,7 +88,7 @@ class Speculator {
   void plan_lookup(Lane& lane, int64_t rows, double* gain, int64_t* length) const;
   void find_hints(Lane& lane, int64_t most) const;
   int64_t longest(const Lane& lane) const;
-  void choose_source(Lane& lane, int64_t rows, double step_s);
+  void choose_source(Lane& lane, int64_t rows, double step_s, int64_t batch);
   void run_model(std::vector<Lane*> lanes, int64_t rows);
   bool automatic() const { return options_.draft_len == SpeculationOptions::kAutomatic; }
 
@@ -102,6 +103,7 @@ class Speculator {
   double rate_ = 0;                          // tokens per second
   double recent_tokens_ = 0, recent_s_ = 0;  // with forgetting
   double round_tokens_ = 0, round_s_ = 0;
+  bool mixed_round_ = false;  // prompts were computed in it
   double trial_s_ = 0;  // time that trials may still cost
 };
 
