@@ -30,6 +30,26 @@ void fine_matmul(const kernels::PackedView& view, const LinearInput& x, int64_t 
   }
 }
 
+/// How the panels of stacked matrices are shared out: few tokens cost the bytes that are read, many cost multiplies, the
+/// same for every panel; those go in pairs, as the kernels for many tokens take them.
+struct Split {
+  explicit Split(int64_t m) : by_bytes(m <= kernels::QuantizedRows::kTile), panels(by_bytes ? 1 : 2) {}
+
+  int64_t group_cost(const kernels::PackedView& view) const { return by_bytes ? view.panel_bytes : 1; }
+  int64_t cost(const kernels::PackedView& view) const {
+    return (view.panels() + panels - 1) / panels * group_cost(view);
+  }
+  /// The first panel whose group begins at `cost` or behind.
+  int64_t panel_at(const kernels::PackedView& view, int64_t cost) const {
+    const int64_t each = group_cost(view);
+    const int64_t group = std::max<int64_t>(0, cost + each - 1) / each;
+    return std::min(group * panels, view.panels());
+  }
+
+  bool by_bytes;
+  int64_t panels;  ///< of a group
+};
+
 }  // namespace
 
 int64_t fine_scratch_floats(int64_t m) {
@@ -84,15 +104,15 @@ bool Linear::reads_quantized(Precision precision) const {
 
 void linear_forward(const Worker& worker, const Linear& linear, const LinearInput& x, int64_t m, Precision precision,
                     float* y, int64_t y_stride) {
-  const auto share = worker.share(linear.bytes());
-  int64_t bytes_before = 0, rows_before = 0;
+  const Split split(m);
+  int64_t total = 0;
+  for (const tensor::PackedMatrix& part : linear.parts) total += split.cost(part.view());
+  const auto share = worker.share(total);
+  int64_t cost_before = 0, rows_before = 0;
   for (const tensor::PackedMatrix& part : linear.parts) {
     const kernels::PackedView view = part.view();
-    // A panel belongs to the worker whose share holds its first byte.
-    const auto first_panel = [&](int64_t byte) {
-      return std::clamp<int64_t>((byte - bytes_before + view.panel_bytes - 1) / view.panel_bytes, 0, view.panels());
-    };
-    const int64_t begin = first_panel(share.begin), end = first_panel(share.end);
+    const int64_t begin = split.panel_at(view, share.begin - cost_before);
+    const int64_t end = split.panel_at(view, share.end - cost_before);
     if (begin < end) {
       float* out = y + rows_before;
       if (precision == Precision::kF32 || view.family.is_float()) {
@@ -110,7 +130,7 @@ void linear_forward(const Worker& worker, const Linear& linear, const LinearInpu
         }
       }
     }
-    bytes_before += part.view().bytes();
+    cost_before += split.cost(view);
     rows_before += part.rows();
   }
 }
