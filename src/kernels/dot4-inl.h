@@ -1,5 +1,4 @@
-// Per-target header: included inside an anonymous namespace of HWY_NAMESPACE by the
-// matmul_TARGET.cpp files, after <hwy/highway.h>. CALLIE_DOT says which dot product the target has
+// Per-target header, the first one of matmul_target-inl.h. CALLIE_DOT says which dot product the target has
 // (1: AVX2, 2: AVX-VNNI, 3: AVX-512VL VNNI in 256 bits, 4: AVX-512 VNNI, 5: NEON).
 
 namespace hn = hwy::HWY_NAMESPACE;

@@ -12,29 +12,9 @@
 
 #if HWY_TARGET == HWY_AVX2
 HWY_BEFORE_NAMESPACE();
-namespace callie::kernels {
-namespace {
-namespace HWY_NAMESPACE {
-
 #define CALLIE_DOT 1
-constexpr int64_t kStreamTokens = 4;
-constexpr int64_t kBlockedPanels = 1, kBlockedTokens = 4;
-constexpr int64_t kFloatPanels = 2, kFloatTokens = 4;
-// The order matters.
-// clang-format off
-#include "kernels/dot4-inl.h"
-#include "kernels/unpack-inl.h"
-#include "kernels/matmul_stream-inl.h"
-#include "kernels/matmul_blocked-inl.h"
-#include "kernels/matmul_float-inl.h"
-#include "kernels/matmul_table-inl.h"
-// clang-format on
-
-constexpr MatmulKernels kTable = {"avx2", matmul_here, matmul_f32_here, dot_peak_here};
-
-}  // namespace HWY_NAMESPACE
-}  // namespace
-}  // namespace callie::kernels
+#define CALLIE_KERNELS_NAME "avx2"
+#include "kernels/matmul_target-inl.h"
 HWY_AFTER_NAMESPACE();
 #endif
 

@@ -15,29 +15,9 @@ HWY_BEFORE_NAMESPACE();
 // Not Highway's AVX3_DL: 1.0.3 compiles that for AVX-VNNI, which Zen 4 lacks, and not for AVX-512
 // VNNI.
 HWY_PUSH_ATTRIBUTES("avx512vnni")
-namespace callie::kernels {
-namespace {
-namespace HWY_NAMESPACE {
-
 #define CALLIE_DOT 4
-constexpr int64_t kStreamTokens = 8;
-constexpr int64_t kBlockedPanels = 2, kBlockedTokens = 4;
-constexpr int64_t kFloatPanels = 4, kFloatTokens = 4;
-// The order matters.
-// clang-format off
-#include "kernels/dot4-inl.h"
-#include "kernels/unpack-inl.h"
-#include "kernels/matmul_stream-inl.h"
-#include "kernels/matmul_blocked-inl.h"
-#include "kernels/matmul_float-inl.h"
-#include "kernels/matmul_table-inl.h"
-// clang-format on
-
-constexpr MatmulKernels kTable = {"avx512-vnni", matmul_here, matmul_f32_here, dot_peak_here};
-
-}  // namespace HWY_NAMESPACE
-}  // namespace
-}  // namespace callie::kernels
+#define CALLIE_KERNELS_NAME "avx512-vnni"
+#include "kernels/matmul_target-inl.h"
 HWY_POP_ATTRIBUTES
 HWY_AFTER_NAMESPACE();
 #endif

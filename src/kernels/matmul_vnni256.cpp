@@ -14,29 +14,9 @@
 HWY_BEFORE_NAMESPACE();
 // The AVX-VNNI kernels in AVX-512VL's encoding: 256-bit products where AVX-VNNI itself is missing.
 HWY_PUSH_ATTRIBUTES("avx512f,avx512vl,avx512vnni")
-namespace callie::kernels {
-namespace {
-namespace HWY_NAMESPACE {
-
 #define CALLIE_DOT 3
-constexpr int64_t kStreamTokens = 4;
-constexpr int64_t kBlockedPanels = 1, kBlockedTokens = 4;
-constexpr int64_t kFloatPanels = 2, kFloatTokens = 4;
-// The order matters.
-// clang-format off
-#include "kernels/dot4-inl.h"
-#include "kernels/unpack-inl.h"
-#include "kernels/matmul_stream-inl.h"
-#include "kernels/matmul_blocked-inl.h"
-#include "kernels/matmul_float-inl.h"
-#include "kernels/matmul_table-inl.h"
-// clang-format on
-
-constexpr MatmulKernels kTable = {"vnni256", matmul_here, matmul_f32_here, dot_peak_here};
-
-}  // namespace HWY_NAMESPACE
-}  // namespace
-}  // namespace callie::kernels
+#define CALLIE_KERNELS_NAME "vnni256"
+#include "kernels/matmul_target-inl.h"
 HWY_POP_ATTRIBUTES
 HWY_AFTER_NAMESPACE();
 #endif
