@@ -8,8 +8,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kDefaultKvMemory = int64_t{2} << 30;
-
 double microseconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double, std::micro>(to - from).count();
 }
@@ -26,23 +24,17 @@ sched::BlockPoolOptions pool_options(const ExecutorOptions& options, const KvCac
 
 StatusOr<std::unique_ptr<Executor>> Executor::create(std::shared_ptr<const Model> model, const ExecutorOptions& options,
                                                      ThreadPool& pool) {
-  const nn::DecoderSpec& spec = model->spec();
   if (options.context < 1) return invalid_argument("--ctx: {} is not a number of tokens", options.context);
   if (options.sched.token_budget < 1 || options.sched.max_seqs < 1) {
     return invalid_argument("token_budget and max_seqs must be at least 1");
   }
-  CALLIE_ASSIGN_OR_RETURN(const kernels::KvLayout layout, KvCache::layout(spec, options.kv_format, options.block_size));
-  const auto n_layers = static_cast<int64_t>(spec.layers.size());
-  const int64_t block_bytes = KvCache::block_bytes(layout, n_layers);
-  const int64_t blocks_each = (options.context + options.block_size - 1) / options.block_size;
-  int64_t n_blocks = blocks_each * options.sched.max_seqs;
-  const int64_t budget = options.kv_memory > 0 ? options.kv_memory : std::max(kDefaultKvMemory, blocks_each * block_bytes);
-  n_blocks = std::min(n_blocks, budget / block_bytes);
-  if (n_blocks < 1) {
-    return resource_exhausted("--kv-memory: {} bytes do not hold one block of {} tokens ({} bytes)", budget, options.block_size,
-                              block_bytes);
-  }
-  CALLIE_ASSIGN_OR_RETURN(KvCache cache, KvCache::create(layout, n_layers, static_cast<int32_t>(n_blocks)));
+  KvCache::Demand demand;
+  demand.format = options.kv_format;
+  demand.block_tokens = options.block_size;
+  demand.context = options.context;
+  demand.sequences = options.sched.max_seqs;
+  demand.memory = options.kv_memory;
+  CALLIE_ASSIGN_OR_RETURN(KvCache cache, KvCache::create(model->spec(), demand));
   return std::unique_ptr<Executor>(new Executor(std::move(model), options, std::move(cache), pool));
 }
 

@@ -1,14 +1,12 @@
 #include "engine/kv_cache.h"
 
-#include <sys/mman.h>
-
+#include <algorithm>
 #include <cstring>
-#include <utility>
 
 namespace callie {
 namespace {
 
-constexpr int64_t kHugePage = int64_t{2} << 20;
+constexpr int64_t kDefaultMemory = int64_t{2} << 30;
 
 }  // namespace
 
@@ -28,16 +26,24 @@ StatusOr<KvCache> KvCache::create(const kernels::KvLayout& layout, int64_t n_lay
   cache.storage_.layout = layout;
   cache.storage_.layer_stride = layout.page_bytes;
   cache.storage_.block_stride = block_bytes(layout, n_layers);
-  cache.bytes_ = (cache.storage_.block_stride * n_blocks + kHugePage - 1) / kHugePage * kHugePage;
-  void* memory = mmap(nullptr, cache.bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) {
-    cache.bytes_ = 0;
-    return resource_exhausted("cannot reserve {} MiB for keys and values (--ctx, --kv-memory)",
-                              cache.storage_.block_stride * n_blocks >> 20);
-  }
-  madvise(memory, cache.bytes_, MADV_HUGEPAGE);  // deep contexts are read as fast as weights
-  cache.storage_.base = static_cast<uint8_t*>(memory);
+  CALLIE_ASSIGN_OR_RETURN(cache.memory_, AlignedBuffer<uint8_t>::allocate(cache.storage_.block_stride * n_blocks,
+                                                                          "keys and values (--ctx, --kv-memory)"));
+  cache.storage_.base = cache.memory_.data();
   return cache;
+}
+
+StatusOr<KvCache> KvCache::create(const nn::DecoderSpec& spec, const Demand& demand) {
+  CALLIE_ASSIGN_OR_RETURN(const kernels::KvLayout layout, KvCache::layout(spec, demand.format, demand.block_tokens));
+  const auto n_layers = static_cast<int64_t>(spec.layers.size());
+  const int64_t each = block_bytes(layout, n_layers);
+  const int64_t blocks_each = (demand.context + layout.page_tokens - 1) / layout.page_tokens;
+  const int64_t memory = demand.memory > 0 ? demand.memory : std::max(kDefaultMemory, blocks_each * each);
+  const int64_t n_blocks = std::min(blocks_each * demand.sequences, memory / each);
+  if (n_blocks < 1) {
+    return resource_exhausted("--kv-memory: {} bytes do not hold one block of {} tokens ({} bytes)", memory,
+                              layout.page_tokens, each);
+  }
+  return create(layout, n_layers, static_cast<int32_t>(n_blocks));
 }
 
 sched::BlockPoolOptions KvCache::unshared_pool() const {
@@ -47,20 +53,6 @@ sched::BlockPoolOptions KvCache::unshared_pool() const {
   options.prefix_cache = false;
   options.verify_tokens = false;
   return options;
-}
-
-KvCache::KvCache(KvCache&& other) noexcept { *this = std::move(other); }
-
-KvCache& KvCache::operator=(KvCache&& other) noexcept {
-  std::swap(storage_, other.storage_);
-  std::swap(n_layers_, other.n_layers_);
-  std::swap(n_blocks_, other.n_blocks_);
-  std::swap(bytes_, other.bytes_);
-  return *this;
-}
-
-KvCache::~KvCache() {
-  if (storage_.base) munmap(storage_.base, bytes_);
 }
 
 void KvCache::copy_block(int32_t from, int32_t to) {

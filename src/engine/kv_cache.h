@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "core/aligned_buffer.h"
 #include "core/status.h"
 #include "nn/decoder_spec.h"
 #include "nn/forward_batch.h"
@@ -23,14 +24,25 @@ class KvCache {
   /// Errors: kResourceExhausted when the memory cannot be had.
   static StatusOr<KvCache> create(const kernels::KvLayout& layout, int64_t n_layers, int32_t n_blocks);
 
+  /// What is asked of a cache: `sequences` of `context` tokens each, within `memory` bytes (0: at most 2 GiB, but always
+  /// one sequence).
+  struct Demand {
+    kernels::KvFormat format = kernels::KvFormat::kF16;
+    int block_tokens = kBlockTokens;
+    int64_t context = 0;  ///< at least 1
+    int64_t sequences = 1;
+    int64_t memory = 0;
+  };
+  /// As many of the blocks asked for as the memory holds. Errors: those of layout() and create(); kResourceExhausted when
+  /// not one block fits.
+  static StatusOr<KvCache> create(const nn::DecoderSpec& spec, const Demand& demand);
+
   KvCache() = default;
-  KvCache(KvCache&& other) noexcept;
-  KvCache& operator=(KvCache&& other) noexcept;
-  ~KvCache();
 
   const nn::KvStorage& storage() const { return storage_; }
   int32_t n_blocks() const { return n_blocks_; }
-  int64_t bytes() const { return bytes_; }
+  int64_t bytes() const { return static_cast<int64_t>(memory_.size()); }
+  int64_t tokens() const { return int64_t{n_blocks_} * storage_.layout.page_tokens; }  ///< that fit
   int64_t block_bytes() const { return storage_.block_stride; }
 
   /// Copies the contents of a block (copy-on-write).
@@ -48,7 +60,7 @@ class KvCache {
   nn::KvStorage storage_;
   int64_t n_layers_ = 0;
   int32_t n_blocks_ = 0;
-  int64_t bytes_ = 0;
+  AlignedBuffer<uint8_t> memory_;
 };
 
 }  // namespace callie

@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/aligned_buffer.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "engine/vocabulary_from_checkpoint.h"
 #include "io/checkpoint.h"
 #include "io/packed_cache.h"
 #include "models/decoder_loader.h"
-#include "tensor/huge_buffer.h"
 
 namespace callie {
 namespace {
@@ -43,7 +43,7 @@ std::shared_ptr<const io::PackedCache> open_cache(const io::Checkpoint& checkpoi
 }
 
 Status write_cache(const io::PackedKey& key, const std::vector<models::PackedEntry>& entries,
-                   const tensor::HugeBuffer& memory, const LoadOptions& options) {
+                   const AlignedBuffer<uint8_t>& memory, const LoadOptions& options) {
   CALLIE_ASSIGN_OR_RETURN(const auto writer, io::PackedCacheWriter::create(options.packed_folder, key, memory.size(),
                                                                            options.packed_limit_bytes));
   for (const models::PackedEntry& entry : entries) {
@@ -88,17 +88,17 @@ StatusOr<std::shared_ptr<const Model>> Model::load(const std::string& path, cons
 Status Model::load_weights(const io::Checkpoint& checkpoint, const models::DecoderPlan& plan,
                            const LoadOptions& options, Context& context) {
   models::DecoderPlan::PackedMemory packed;
-  std::shared_ptr<const tensor::HugeBuffer> memory;
+  std::shared_ptr<const AlignedBuffer<uint8_t>> memory;
   if (const auto cache = open_cache(checkpoint, plan, options, context)) {
     packed = [cache = cache.get()](const models::PackedEntry& entry) { return cache->find(entry.name)->data; };
     weight_memory_ = cache;
     from_cache_ = true;
   } else {
-    CALLIE_ASSIGN_OR_RETURN(tensor::HugeBuffer buffer, tensor::HugeBuffer::allocate(plan.packed_bytes()));
+    CALLIE_ASSIGN_OR_RETURN(auto buffer, AlignedBuffer<uint8_t>::allocate(plan.packed_bytes(), "weights"));
     Progress progress("packing weights", plan.packed_bytes(), "MB", 1e6, options.quiet);
     CALLIE_RETURN_IF_ERROR(
         plan.pack(checkpoint, buffer.span(), context, [&](int64_t bytes) { progress.update(bytes); }));
-    memory = std::make_shared<const tensor::HugeBuffer>(std::move(buffer));
+    memory = std::make_shared<const AlignedBuffer<uint8_t>>(std::move(buffer));
     packed = [base = memory->span()](const models::PackedEntry& entry) {
       return std::span<const uint8_t>(base).subspan(entry.offset, entry.bytes);
     };

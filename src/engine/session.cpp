@@ -13,22 +13,13 @@ StatusOr<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> 
                                                    ThreadPool& pool) {
   const nn::DecoderSpec& spec = model->spec();
   if (options.context < 0) return invalid_argument("--ctx: {} is not a number of tokens", options.context);
-  int64_t context = options.context > 0 ? options.context : std::min(spec.context, kDefaultContext);
-  CALLIE_ASSIGN_OR_RETURN(const kernels::KvLayout layout, KvCache::layout(spec, options.kv_format));
-  const auto n_layers = static_cast<int64_t>(spec.layers.size());
-  int64_t n_blocks = (context + layout.page_tokens - 1) / layout.page_tokens;
-  if (options.kv_memory > 0) {
-    const int64_t affordable = options.kv_memory / KvCache::block_bytes(layout, n_layers);
-    if (affordable < 1) {
-      return resource_exhausted("--kv-memory: {} bytes do not hold one block of {} tokens ({} bytes)", options.kv_memory,
-                                layout.page_tokens, KvCache::block_bytes(layout, n_layers));
-    }
-    if (affordable < n_blocks) {
-      n_blocks = affordable;
-      context = n_blocks * layout.page_tokens;
-    }
-  }
-  CALLIE_ASSIGN_OR_RETURN(KvCache cache, KvCache::create(layout, n_layers, static_cast<int32_t>(n_blocks)));
+  const int64_t wanted = options.context > 0 ? options.context : std::min(spec.context, kDefaultContext);
+  KvCache::Demand demand;
+  demand.format = options.kv_format;
+  demand.context = wanted;
+  demand.memory = options.kv_memory;
+  CALLIE_ASSIGN_OR_RETURN(KvCache cache, KvCache::create(spec, demand));
+  const int64_t context = std::min(wanted, cache.tokens());
   return std::unique_ptr<Session>(new Session(std::move(model), options, context, std::move(cache), pool));
 }
 

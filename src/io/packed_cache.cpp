@@ -141,8 +141,7 @@ StatusOr<std::unique_ptr<PackedCache>> PackedCache::open(const std::string& fold
     copy = load == PackedLoad::kAuto && !mapped_hugely(bytes);
   }
   if (copy && !data.empty()) {
-    CALLIE_ASSIGN_OR_RETURN(cache->copy_,
-                            tensor::HugeBuffer::allocate(static_cast<int64_t>(data.size())));
+    CALLIE_ASSIGN_OR_RETURN(cache->copy_, AlignedBuffer<uint8_t>::allocate(data.size(), "weights"));
     if (!read_in_parallel(path, cache->copy_.span(), *context.pool))
       return broken(data_loss("data: cannot be read"));
     cache->file_.release(data);

@@ -8,10 +8,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/aligned_buffer.h"
 #include "core/context.h"
 #include "core/mapped_file.h"
 #include "core/status.h"
-#include "tensor/huge_buffer.h"
 
 namespace callie::io {
 
@@ -56,7 +56,7 @@ class PackedCache {
 
  private:
   MappedFile file_;
-  tensor::HugeBuffer copy_;
+  AlignedBuffer<uint8_t> copy_;
   std::vector<PackedBlob> blobs_;
   std::unordered_map<std::string_view, size_t> by_name_;
 };

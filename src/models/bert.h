@@ -6,7 +6,6 @@
 #include "core/status.h"
 #include "io/checkpoint.h"
 #include "nn/encoder.h"
-#include "tensor/huge_buffer.h"
 
 namespace callie::models {
 

@@ -9,7 +9,6 @@
 #include "core/status.h"
 #include "io/checkpoint.h"
 #include "nn/decoder.h"
-#include "tensor/huge_buffer.h"
 
 namespace callie::models {
 

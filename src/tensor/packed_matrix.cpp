@@ -191,7 +191,7 @@ StatusOr<PackedMatrix> PackedMatrix::pack(std::span<const MatrixSource> parts, i
   view.panel_bytes = kernels::packed_panel_bytes(view.family, cols);
   PackedMatrix matrix;
   if (destination.empty()) {
-    CALLIE_ASSIGN_OR_RETURN(matrix.memory_, HugeBuffer::allocate(view.bytes()));
+    CALLIE_ASSIGN_OR_RETURN(matrix.memory_, AlignedBuffer<uint8_t>::allocate(view.bytes(), "weights"));
     destination = matrix.memory_.span();
   }
   if (static_cast<int64_t>(destination.size()) < view.bytes() ||

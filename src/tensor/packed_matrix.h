@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <span>
 
+#include "core/aligned_buffer.h"
 #include "core/context.h"
 #include "core/status.h"
 #include "kernels/packed_view.h"
-#include "tensor/huge_buffer.h"
 #include "tensor/storage_type.h"
 
 namespace callie::tensor {
@@ -61,7 +61,7 @@ class PackedMatrix {
 
  private:
   kernels::PackedView view_;
-  HugeBuffer memory_;
+  AlignedBuffer<uint8_t> memory_;
 };
 
 }  // namespace callie::tensor
