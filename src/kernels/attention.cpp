@@ -111,11 +111,11 @@ void AttentionPlan::build(const AttentionShape& shape, std::span<const Attention
   // Cut the line of tiles into equal shares, at chunk borders; a tile that is cut leaves partial
   // states.
   const int64_t state = state_floats(shape.kv.v_head_dim);
-  std::vector<Unit> tiles;
-  tiles.swap(units_);
+  tiles_.swap(units_);
+  units_.clear();
   worker_begin_.push_back(0);
   int64_t done = 0;
-  for (Unit tile : tiles) {
+  for (const Unit& tile : tiles_) {
     const int64_t queries = int64_t{tile.n_rows} * group;
     const int64_t cost = chunk_cost(tile.n_rows);
     const int32_t unit_begin = static_cast<int32_t>(units_.size());

@@ -82,6 +82,7 @@ class AttentionPlan {
   AttentionShape shape_;
   int n_workers_ = 1;
   std::vector<Unit> units_;
+  std::vector<Unit> tiles_;  // scratch of build()
   std::vector<int32_t> worker_begin_;  // [n_workers + 1] into units_
   std::vector<Split> splits_;
   int64_t partial_floats_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "kernels/activations.h"
 #include "kernels/norm.h"
@@ -73,7 +74,9 @@ void DecoderPass::rope_tables(const Worker& worker) {
 }
 
 void DecoderPass::add_plan(int64_t window, std::span<const int32_t> rows, int n_workers) {
-  Plan& plan = ws_.plans.emplace_back();
+  if (ws_.n_plans == ws_.plans.size()) ws_.plans.emplace_back();
+  Plan& plan = ws_.plans[ws_.n_plans++];
+  plan.rows.clear();
   plan.window = window;
   const int64_t q_size = spec_.q_size(), row_size = q_size + 2 * spec_.kv_size();
   const int32_t* tail = ws_.tail_slots.data();
@@ -118,7 +121,7 @@ void DecoderPass::plan_attention(int n_workers) {
   ws_.tail_slots.clear();
   ws_.tail_starts.assign(batch_.rows.size(), -1);
   size_t sequence_begin = 0;
-  std::vector<int32_t> path;
+  std::vector<int32_t>& path = ws_.path;
   for (size_t i = 0; i < batch_.rows.size(); ++i) {
     if (i == 0 || batch_.rows[i].sequence != batch_.rows[i - 1].sequence) sequence_begin = i;
     const ForwardRow& row = batch_.rows[i];
@@ -134,15 +137,16 @@ void DecoderPass::plan_attention(int n_workers) {
     ws_.tail_slots.insert(ws_.tail_slots.end(), path.rbegin(), path.rend());
   }
 
-  std::vector<int32_t> all(batch_.rows.size());
-  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int32_t>(i);
-  ws_.plans.clear();
-  std::vector<int64_t> windows;
+  ws_.all_rows.resize(batch_.rows.size());
+  std::iota(ws_.all_rows.begin(), ws_.all_rows.end(), 0);
+  ws_.n_plans = 0;
+  std::vector<int64_t>& windows = ws_.windows;
+  windows.clear();
   for (int layer = 0; layer < n_layers_; ++layer) {
     const int64_t window = spec_.layers[layer].window;
     if (std::find(windows.begin(), windows.end(), window) == windows.end()) windows.push_back(window);
   }
-  for (int64_t window : windows) add_plan(window, all, n_workers);
+  for (int64_t window : windows) add_plan(window, ws_.all_rows, n_workers);
   if (compacts_ && !ws_.selected.empty()) add_plan(spec_.layers[n_layers_ - 1].window, ws_.selected, n_workers);
 }
 
@@ -153,7 +157,7 @@ void DecoderPass::update_layer_tables(int layer) {
   }
   if (!taps_ || !(taps_->head_scale || taps_->attention_mass)) return;
   const int64_t m = static_cast<int64_t>(batch_.rows.size());
-  for (Plan& plan : ws_.plans) {
+  for (Plan& plan : ws_.current_plans()) {
     for (int64_t i = 0; i < m; ++i) {
       const int64_t place = (layer * m + i) * spec_.n_heads;
       if (taps_->head_scale) plan.rows[i].head_scale = taps_->head_scale + place;
@@ -316,8 +320,9 @@ void DecoderPass::attention_half(const Worker& worker, Flow& flow, int layer) {
   if (compact) keep_selected_rows(worker, flow);
   if (flow.m == 0) return;
   const int64_t window = spec_.layers[layer].window;
-  Plan& plan = compact ? ws_.plans.back()
-                       : *std::find_if(ws_.plans.begin(), ws_.plans.end(),
+  const std::span<Plan> plans = ws_.current_plans();
+  Plan& plan = compact ? plans.back()
+                       : *std::find_if(plans.begin(), plans.end(),
                                        [&](const Plan& candidate) { return candidate.window == window; });
   attend(worker, plan);
 

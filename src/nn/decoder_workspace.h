@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/aligned_buffer.h"
@@ -38,7 +39,11 @@ class Decoder::Workspace {
     std::vector<kernels::AttentionRow> rows;
     kernels::AttentionPlan plan;
   };
-  std::vector<Plan> plans;
+  std::vector<Plan> plans;  // the first n_plans are this pass's, the others are kept for their buffers
+  size_t n_plans = 0;
+  std::span<Plan> current_plans() { return {plans.data(), n_plans}; }
+  std::vector<int32_t> all_rows, path;  // scratch of planning
+  std::vector<int64_t> windows;
   AlignedBuffer<float> attention_scratch, attention_partials;
   std::vector<int32_t> selected;  // rows that want logits
 
