@@ -272,6 +272,7 @@ void Client::learn(const Block& block, const Verdict& m) {
     ++stats_.guess_rounds;
     stats_.guess_hits += r.guess_hit;
   }
+  r.asked_hint = plan_.uses_hints();
   if (hint_) {
     r.hinted = true;
     r.hint_hit = hint_->outcome == m.outcome;

@@ -10,6 +10,8 @@ namespace {
 
 constexpr double kMargin = 0.02;      // another plan must be better by this much
 constexpr double kSurviveRate = 0.02;
+constexpr int kHintTrialEvery = 48;   // rounds without hints until they are tried again,
+constexpr int kHintTrialRounds = 8;   // for so many rounds: a few unlucky ones must not decide for good
 constexpr double kPriorAccept = 0.7;  // acceptance of a token before anything was measured
 
 }  // namespace
@@ -73,7 +75,7 @@ void Controller::on_round(const RoundReport& r) {
   if (r.guessed && r.accepted == r.draft_len) saw(r.draft_len, r.guess_hit);
   if (r.guessed) guess_hit_.add(r.guess_hit);
   if (r.hinted) hint_at_.add(r.hint_at);
-  if (hints_offered_ && r.draft_len > 0) {
+  if (r.asked_hint && r.draft_len > 0) {
     hint_hit_.add(r.hinted && r.hint_hit);
     if (r.guessed) hint_only_.add(r.hinted && r.hint_hit && !r.guess_hit);
   }
@@ -180,7 +182,17 @@ Plan Controller::next_plan() {
       rounds_in_plan_ = 0;
     }
   }
-  return current_;
+  return with_hint_trial(current_);
+}
+
+Plan Controller::with_hint_trial(Plan plan) {
+  if (!hints_offered_ || plan.mode != Mode::kOptimistic) {
+    rounds_without_hints_ = 0;
+    return plan;
+  }
+  if (++rounds_without_hints_ > kHintTrialEvery) plan.mode = Mode::kFull;
+  if (rounds_without_hints_ >= kHintTrialEvery + kHintTrialRounds) rounds_without_hints_ = 0;
+  return plan;
 }
 
 std::string Controller::explain() const {

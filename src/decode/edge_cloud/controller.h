@@ -42,6 +42,7 @@ struct RoundReport {
   double verify_s = 0;
   int width = 1;          ///< positions of the pass; 0: it rebuilt a cache and tells nothing of passes
   bool guessed = false, guess_hit = false;
+  bool asked_hint = false;  ///< the round's plan wanted hints; the others tell nothing of them
   bool hinted = false, hint_hit = false;
   double hint_at = 0;   ///< share of the pass after which the first hint was ready
 };
@@ -86,6 +87,8 @@ class Controller {
   static int bin(int confidence_q8) { return confidence_q8 < 0 ? 0 : confidence_q8 > 255 ? 3 : confidence_q8 / 64; }
   Plan best_plan(const Costs& costs, double* score_of_it) const;
   double score(Mode mode, int draft_len, const Costs& costs) const;
+  /// The plan, or the same with hints when they have not been tried for long.
+  Plan with_hint_trial(Plan plan);
 
   const Mode mode_;
   const int max_draft_len_;
@@ -103,6 +106,7 @@ class Controller {
   Plan current_;
   bool chosen_ = false;
   int rounds_in_plan_ = 0;
+  int rounds_without_hints_ = 0;  // since hints were last tried
   int64_t rounds_ = 0;
   int64_t switches_ = 0;
 };
