@@ -1,9 +1,11 @@
 #include "engine/exit_heads.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 
+#include "core/hash.h"
 #include "io/safetensors.h"
 #include "kernels/vector_ops.h"
 #include "tensor/formats/codec.h"
@@ -38,6 +40,18 @@ std::span<const uint8_t> bytes_of(std::span<const T> values) {
 }
 
 }  // namespace
+
+uint64_t exit_fingerprint(const Model& model) {
+  Xxh64Stream stream;
+  const auto add = [&](const std::vector<float>& weights) { stream.update(bytes_of(std::span<const float>(weights))); };
+  const nn::DecoderWeights& weights = model.decoder().weights();
+  for (const nn::DecoderLayer& layer : weights.layers) {
+    add(layer.attention_norm);
+    add(layer.ffn_norm);
+  }
+  add(weights.output_norm);
+  return stream.digest();
+}
 
 StatusOr<ExitFile> read_exit_file(const std::string& path) {
   CALLIE_ASSIGN_OR_RETURN(const auto file, io::SafetensorsFile::open(path));
@@ -114,7 +128,7 @@ ExitHeads::ExitHeads(std::shared_ptr<const Model> model, int64_t head_rows)
 StatusOr<std::shared_ptr<const ExitHeads>> ExitHeads::load(const std::string& path, std::span<const int> layers,
                                                            std::shared_ptr<const Model> model, const Context& context) {
   CALLIE_ASSIGN_OR_RETURN(ExitFile file, read_exit_file(path));
-  if (file.fingerprint != model->fingerprint()) {
+  if (file.fingerprint != exit_fingerprint(*model)) {
     return error(StatusCode::kFailedPrecondition, "{}: trained on another model than {}", path, model->path());
   }
   for (const int layer : layers) {

@@ -25,12 +25,16 @@ struct ExitWeights {
 
 /// What an EXITS file holds (safetensors; docs/edge-cloud.md).
 struct ExitFile {
-  uint64_t fingerprint = 0;      ///< of the model they were trained on
+  uint64_t fingerprint = 0;      ///< exit_fingerprint() of the model they were trained on
   int64_t head_rows = 0;         ///< the most frequent tokens, see PartialHead
   std::vector<int32_t> tokens;   ///< and these
   std::vector<ExitWeights> exits;
   std::string report;            ///< JSON: how they were trained and how well they agree
 };
+
+/// XXH64 over the weights of a model's norms, which all formats of its matrices share: names the model that exits belong
+/// to, wherever its file lies and however it is quantized.
+uint64_t exit_fingerprint(const Model& model);
 
 /// Errors: those of the file; kDataLoss ("PATH: field: problem").
 StatusOr<ExitFile> read_exit_file(const std::string& path);

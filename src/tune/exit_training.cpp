@@ -121,7 +121,7 @@ StatusOr<ExitFile> fit_exits(std::shared_ptr<const Model> model, const ExitFeatu
   const std::vector<int64_t> rows = rows_of(features, false), held_out = rows_of(features, true);
   if (rows.empty()) return error(StatusCode::kFailedPrecondition, "no rows to fit");
   ExitFile file;
-  file.fingerprint = model->fingerprint();
+  file.fingerprint = exit_fingerprint(*model);
   choose_head(*model, features, rows, options.head_rows, file);
 
   Progress progress("fitting exits", static_cast<int64_t>(features.layers().size() * rows.size()), "rows");

@@ -33,7 +33,7 @@ class Exits : public testing::Test {
   }
   ExitFile file(std::vector<ExitWeights> exits) const {
     ExitFile out;
-    out.fingerprint = model_->fingerprint();
+    out.fingerprint = exit_fingerprint(*model_);
     out.head_rows = model_->spec().vocab_size;
     out.exits = std::move(exits);
     out.report = "{}";

@@ -101,7 +101,7 @@ class Controller {
   std::array<Ewma, 4> dispute_{Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.6, 4}, Ewma{0.05, 0.7, 4}};
   std::vector<Ewma> verify_, survive_;
   double last_trip_ = 0;
-  double exit_share_ = 0.03;  // exits' cost, where no calibration says it
+  double exit_share_ = 0;  // exits' cost, from a calibration
   int trip_outliers_ = 0;
   Plan current_;
   bool chosen_ = false;
