@@ -11,11 +11,13 @@ double now_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// Somebody holds it beside the hub, or it answers. New holders come through the hub only, under its lock.
-bool busy(const std::shared_ptr<Backend>& backend) {
-  const BackendStats stats = backend->stats();
-  return backend.use_count() > 1 || stats.running + stats.waiting > 0;
+bool answers(const Backend& backend) {
+  const BackendStats stats = backend.stats();
+  return stats.running + stats.waiting > 0;
 }
+
+// Somebody holds it beside the hub, or it answers. New holders come through the hub only, under its lock.
+bool busy(const std::shared_ptr<Backend>& backend) { return backend.use_count() > 1 || answers(*backend); }
 
 }  // namespace
 
@@ -78,17 +80,20 @@ std::vector<ModelHub::Listing> ModelHub::list() const {
   return out;
 }
 
-void ModelHub::make_room(const Slot& wanted, std::vector<std::shared_ptr<Backend>>* dropped) {
-  if (options_.memory_budget <= 0) return;
+bool ModelHub::make_room(const Slot& wanted, std::vector<std::shared_ptr<Backend>>* dropped) {
+  if (options_.memory_budget <= 0) return false;
   for (;;) {
     int64_t bytes = wanted.entry.bytes;
     Slot* oldest = nullptr;
+    bool held = false;
     for (const auto& slot : slots_) {
       if (!slot->backend) continue;
       bytes += slot->entry.bytes;
       if (!busy(slot->backend) && (!oldest || slot->last_use_s < oldest->last_use_s)) oldest = slot.get();
+      held |= busy(slot->backend) && !answers(*slot->backend);
     }
-    if (bytes <= options_.memory_budget || !oldest) return;
+    if (bytes <= options_.memory_budget) return false;
+    if (!oldest) return held;
     spdlog::info("unloading {} to make room", oldest->entry.id);
     dropped->push_back(std::move(oldest->backend));
   }
@@ -96,7 +101,11 @@ void ModelHub::make_room(const Slot& wanted, std::vector<std::shared_ptr<Backend
 
 Status ModelHub::load(Slot& slot, std::unique_lock<std::mutex>& lock) {
   std::vector<std::shared_ptr<Backend>> dropped;
-  make_room(slot, &dropped);
+  for (int tries = 0; make_room(slot, &dropped) && tries < 100 && !stopping_; ++tries) {
+    lock.unlock();
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    lock.lock();
+  }
   lock.unlock();
   dropped.clear();  // joins their threads
   auto loaded = slot.entry.load();

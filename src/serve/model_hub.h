@@ -56,7 +56,9 @@ class ModelHub {
   };
   void run();
   Status load(Slot& slot, std::unique_lock<std::mutex>& lock);
-  void make_room(const Slot& wanted, std::vector<std::shared_ptr<Backend>>* dropped);
+  /// Takes models out of their slots until `wanted` fits. True when one that does not answer any more is still held by
+  /// the end of a request and would help.
+  bool make_room(const Slot& wanted, std::vector<std::shared_ptr<Backend>>* dropped);
 
   const HubOptions options_;
   mutable std::mutex mutex_;

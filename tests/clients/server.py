@@ -44,7 +44,7 @@ class Server:
     def stop(self, how=signal.SIGTERM):
         if self.process.poll() is None:
             os.kill(self.process.pid, how)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=300)
 
     def __enter__(self):
         return self
