@@ -174,10 +174,10 @@ Status Scheduler::truncate(Handle handle, int32_t length) {
 void Scheduler::release_blocks(Sequence& s, int32_t keep) {
   s.ready_tokens = 0;
   // The last block first: the end of a prefix is given up before its beginning.
-  while (static_cast<int32_t>(s.blocks.size()) > keep) {
-    pool_->release(s.blocks.back());
-    s.blocks.pop_back();
-  }
+  const auto kept = static_cast<size_t>(keep);
+  if (s.blocks.size() <= kept) return;
+  for (size_t i = s.blocks.size(); i-- > kept;) pool_->release(s.blocks[i]);
+  s.blocks.resize(kept);
 }
 
 std::span<const int32_t> Scheduler::block_tokens(const Sequence& s, int32_t index) const {
@@ -196,6 +196,10 @@ void Scheduler::extend_hashes(Sequence& s) {
 
 void Scheduler::publish(Sequence& s) {
   const int32_t full = s.computed_tokens / pool_->block_size();
+  if (s.hashes.empty() && s.tokens.empty()) {  // nobody can ask for them
+    s.n_published = full;
+    return;
+  }
   extend_hashes(s);
   for (; s.n_published < full; ++s.n_published) {
     const int32_t i = s.n_published;
