@@ -9,7 +9,8 @@ namespace callie {
 namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kAlignment = 64;
+constexpr size_t kPage = 4096;
+constexpr size_t kLine = 64;
 
 size_t rounded(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -18,7 +19,8 @@ size_t rounded(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * u
 void* allocate_zeroed(size_t bytes) {
   if (bytes == 0) return nullptr;
   if (bytes < kHugePage) {
-    void* memory = std::aligned_alloc(kAlignment, rounded(bytes, kAlignment));
+    const size_t alignment = bytes < kPage ? kLine : kPage;
+    void* memory = std::aligned_alloc(alignment, rounded(bytes, alignment));
     if (memory) std::memset(memory, 0, bytes);
     return memory;
   }

@@ -11,9 +11,9 @@
 
 namespace callie {
 
-/// What AlignedBuffer stands on: `bytes` of zeroed memory aligned to 64 bytes; from 2 MiB on, whole huge pages aligned to
-/// 2 MiB, asked for from the system (fewer page walks while weights stream) and not touched. Null for 0 bytes and when
-/// there is no memory.
+/// What AlignedBuffer stands on: `bytes` of zeroed memory aligned to 64 bytes, from 4 KiB on to 4 KiB; from 2 MiB on, whole
+/// huge pages aligned to 2 MiB, asked for from the system (fewer page walks while weights stream) and not touched. Null for
+/// 0 bytes and when there is no memory.
 void* allocate_zeroed(size_t bytes);
 void free_zeroed(void* memory, size_t bytes);
 

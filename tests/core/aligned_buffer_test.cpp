@@ -14,7 +14,7 @@ TEST(AlignedBuffer, IsZeroedAlignedAndWritableOnBothSidesOfAHugePage) {
   for (const size_t size : {size_t{1}, size_t{63}, size_t{4096}, kHugePage - 1, kHugePage, kHugePage + 1, 3 * kHugePage + 5}) {
     AlignedBuffer<uint8_t> buffer(size);
     ASSERT_EQ(buffer.size(), size);
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % (size >= kHugePage ? kHugePage : 64), 0u) << size;
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % (size >= kHugePage ? kHugePage : size >= 4096 ? 4096 : 64), 0u) << size;
     EXPECT_TRUE(std::all_of(buffer.data(), buffer.data() + size, [](uint8_t byte) { return byte == 0; })) << size;
     std::fill_n(buffer.data(), size, uint8_t{255});
     buffer.reset(size);
