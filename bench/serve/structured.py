@@ -2,7 +2,7 @@
 """Structured output on schemas.jsonl through the official Python client: how many answers are valid and end in time,
 what the mask costs a token, and what it costs in throughput.
 
-    structured.py CALLIE MODEL [--generations 5] [--record F] [--json F]      (needs: pip install openai jsonschema)
+    structured.py CALLIE MODEL [--generations 5] [--record F] [--json F]      (needs: pip install openai jsonschema[format])
 
 --record FILE keeps the answers, one a line, so that a run can be made in pieces: --pieces N ends after N further answers;
 what is there is not asked again. --throughput adds a round of the same prompts with and without a mask (a figure that
@@ -128,14 +128,15 @@ def generate(client, model, temperature, entry, seed):
     valid = False
     if choice.finish_reason == "stop":
         try:
-            jsonschema.Draft202012Validator(entry["schema"], format_checker=jsonschema.FormatChecker()).validate(json.loads(text))
+            validator = jsonschema.Draft202012Validator
+            validator(entry["schema"], format_checker=validator.FORMAT_CHECKER).validate(json.loads(text))
             valid = True
         except (ValueError, jsonschema.ValidationError) as problem:
             print(f"{entry['name']}: {str(problem)[:200]}\n  {text}", file=sys.stderr)
     else:
         print(f"{entry['name']}: {choice.finish_reason}: …{text[-60:]!r}", file=sys.stderr)
     return {"kind": "answer", "schema": entry["name"], "seed": seed, "reason": choice.finish_reason, "valid": valid,
-            "tokens": answer.usage.completion_tokens}
+            "tokens": answer.usage.completion_tokens, "text": text}
 
 
 def report_of(record, schemas, model):
@@ -177,6 +178,8 @@ def main():
     parser.add_argument("--record", metavar="FILE")
     parser.add_argument("--json")
     args = parser.parse_args()
+    if "time" not in jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers:
+        parser.error("formats cannot be checked: pip install 'jsonschema[format]'")
     schemas = [json.loads(line) for line in open(HERE / "schemas.jsonl")]
     record = Record(args.record)
     known = {(line["schema"], line["seed"]) for line in record.of("answer")}
