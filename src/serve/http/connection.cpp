@@ -75,12 +75,15 @@ class Connection : public ConnectionBase {
         [self = std::static_pointer_cast<Connection>(shared_from_this())] { return self->run(); }, asio::detached);
   }
   void close_if_idle() override {
-    asio::post(stream_.get_executor(), [this, self = shared_from_this()] {
-      if (idle_) close_socket();
-    });
+    // A connection on its way to destruction has no owner any more.
+    if (auto self = weak_from_this().lock()) {
+      asio::post(stream_.get_executor(), [this, self] {
+        if (idle_) close_socket();
+      });
+    }
   }
   void close() override {
-    asio::post(stream_.get_executor(), [this, self = shared_from_this()] { close_socket(); });
+    if (auto self = weak_from_this().lock()) asio::post(stream_.get_executor(), [this, self] { close_socket(); });
   }
 
  private:
