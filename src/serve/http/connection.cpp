@@ -75,15 +75,12 @@ class Connection : public ConnectionBase {
         [self = std::static_pointer_cast<Connection>(shared_from_this())] { return self->run(); }, asio::detached);
   }
   void close_if_idle() override {
-    // A connection on its way to destruction has no owner any more.
-    if (auto self = weak_from_this().lock()) {
-      asio::post(stream_.get_executor(), [this, self] {
-        if (idle_) close_socket();
-      });
-    }
+    asio::post(stream_.get_executor(), [this, self = shared_from_this()] {
+      if (idle_) close_socket();
+    });
   }
   void close() override {
-    if (auto self = weak_from_this().lock()) asio::post(stream_.get_executor(), [this, self] { close_socket(); });
+    asio::post(stream_.get_executor(), [this, self = shared_from_this()] { close_socket(); });
   }
 
  private:

@@ -44,6 +44,16 @@ struct HttpServer::Impl {
 
 namespace {
 
+/// Held beyond the lock: whoever lets a connection go last destroys it, and that takes the lock too.
+std::vector<std::shared_ptr<ConnectionBase>> open_connections(ServerState& state) {
+  std::vector<std::shared_ptr<ConnectionBase>> out;
+  std::lock_guard lock(state.mutex);
+  for (ConnectionBase* connection : state.open) {
+    if (auto held = connection->weak_from_this().lock()) out.push_back(std::move(held));
+  }
+  return out;
+}
+
 StatusOr<std::unique_ptr<asio::ssl::context>> make_tls(const HttpOptions& options) {
   auto tls = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
   tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
@@ -110,10 +120,7 @@ bool HttpServer::drain(double timeout_s) {
     boost::system::error_code ignored;
     impl_->acceptor.close(ignored);
   });
-  {
-    std::lock_guard lock(state.mutex);
-    for (ConnectionBase* connection : state.open) connection->close_if_idle();
-  }
+  for (const auto& connection : open_connections(state)) connection->close_if_idle();
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
   while (state.active > 0) {
     if (std::chrono::steady_clock::now() > until) return false;
@@ -129,14 +136,12 @@ bool HttpServer::drain(double timeout_s) {
 
 void HttpServer::stop() {
   if (impl_->threads.empty()) return;
+  impl_->state.draining = true;  // whoever is accepted from now on is closed at once
   asio::post(impl_->io, [this] {
     boost::system::error_code ignored;
     impl_->acceptor.close(ignored);
   });
-  {
-    std::lock_guard lock(impl_->state.mutex);
-    for (ConnectionBase* connection : impl_->state.open) connection->close();
-  }
+  for (const auto& connection : open_connections(impl_->state)) connection->close();
   impl_->work.reset();
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
   while (impl_->state.connections > 0 && std::chrono::steady_clock::now() < until) {

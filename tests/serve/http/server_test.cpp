@@ -83,5 +83,27 @@ TEST(HttpServer, DrainsIdleConnections) {
   EXPECT_FALSE(RawClient(server->port()).ok());
 }
 
+/// Connections that end by themselves in the very moment in which all are closed.
+TEST(HttpServer, StopsBesideConnectionsThatEnd) {
+  std::atomic<int> gone{0};
+  for (int round = 0; round < 100; ++round) {
+    auto server = echo_server(&gone);
+    std::vector<std::thread> clients;
+    for (int i = 0; i < 4; ++i) {
+      clients.emplace_back([port = server->port(), round, i] {
+        RawClient client(port);
+        client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+        client.read_some();
+        std::this_thread::sleep_for(std::chrono::microseconds(13 * ((round + 7 * i) % 32)));
+      });
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(200 + round % 16 * 50));
+    if (round % 2) server->drain(1);
+    server->stop();
+    server.reset();  // what was accepted and never looked at
+    for (std::thread& client : clients) client.join();
+  }
+}
+
 }  // namespace
 }  // namespace callie::serve
