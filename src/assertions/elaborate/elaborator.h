@@ -164,6 +164,7 @@ class Elaborator {
   void execute_foreach(const ast::Stmt& statement, Frame& frame);
   void execute_call(const ast::Stmt& statement, Frame& frame);
   void execute_assert(const ast::Stmt& statement, Frame& frame);
+  void note_unreached(const ast::Stmt& statement, const Frame& frame);
   void note_unreached(const ast::Stmt& statement, const std::string& path, const Frame& frame);
   void assign(const ast::Expr& target, const Word& value, bool nonblocking, Frame& frame);
   void assign_target(const Target& target, const Word& value, bool nonblocking, Frame& frame, Span span);

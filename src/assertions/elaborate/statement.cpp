@@ -85,7 +85,7 @@ void Elaborator::execute_list(const std::vector<Stmt>& list, size_t from, Frame&
   for (size_t i = from; i < list.size(); ++i) {
     execute(list[i], frame);
     if (frame.dead == kTrue) {
-      for (++i; i < list.size(); ++i) note_unreached(list[i], frame.scope->path, frame);
+      for (++i; i < list.size(); ++i) note_unreached(list[i], frame);
       return;
     }
     if (frame.dead != kFalse && i + 1 < list.size()) {
@@ -140,10 +140,10 @@ void Elaborator::execute(const Stmt& s, Frame& frame) {
     case StmtKind::kDecl: return declare_local_item(*s.decl, frame);
     case StmtKind::kIf: {
       const Lit taken = condition(*s.expr, frame);
-      if (taken == kFalse) note_unreached(s.body[0], frame.scope->path, frame);
+      if (taken == kFalse) note_unreached(s.body[0], frame);
       execute_if(taken, [&](Frame& f) { execute(s.body[0], f); },
                  [&](Frame& f) { if (s.body.size() > 1) execute(s.body[1], f); }, frame);
-      if (taken == kTrue && s.body.size() > 1) note_unreached(s.body[1], frame.scope->path, frame);
+      if (taken == kTrue && s.body.size() > 1) note_unreached(s.body[1], frame);
       return;
     }
     case StmtKind::kCase: return execute_case(s, frame);
@@ -266,12 +266,12 @@ void Elaborator::execute_case(const Stmt& s, Frame& frame) {
 
 void Elaborator::execute_case_arms(const Stmt& s, const std::vector<Lit>& matches, size_t arm, int default_arm, Frame& frame) {
   for (; arm < s.arms.size() && (s.arms[arm].labels.empty() || matches[arm] == kFalse); ++arm) {
-    if (!s.arms[arm].labels.empty()) note_unreached(s.arms[arm].body[0], frame.scope->path, frame);
+    if (!s.arms[arm].labels.empty()) note_unreached(s.arms[arm].body[0], frame);
   }
   if (arm < s.arms.size() && matches[arm] == kTrue) {
     execute(s.arms[arm].body[0], frame);
-    for (size_t later = arm + 1; later < s.arms.size(); ++later) note_unreached(s.arms[later].body[0], frame.scope->path, frame);
-    if (default_arm >= 0 && static_cast<size_t>(default_arm) < arm) note_unreached(s.arms[static_cast<size_t>(default_arm)].body[0], frame.scope->path, frame);
+    for (size_t later = arm + 1; later < s.arms.size(); ++later) note_unreached(s.arms[later].body[0], frame);
+    if (default_arm >= 0 && static_cast<size_t>(default_arm) < arm) note_unreached(s.arms[static_cast<size_t>(default_arm)].body[0], frame);
     return;
   }
   if (arm >= s.arms.size()) {
@@ -296,7 +296,7 @@ void Elaborator::execute_loop(const Stmt& s, Frame& frame) {
   const std::function<void(Frame&, int64_t)> turn = [&](Frame& f, int64_t n) {
     for (;; ++n) {
       if (s.kind == StmtKind::kRepeat && n >= turns) {
-        if (n == 0) note_unreached(s.body[0], f.scope->path, f);
+        if (n == 0) note_unreached(s.body[0], f);
         return;
       }
       if (n > kMaxTurns) fail(s.span, fmt::format("a loop of more than {} turns", kMaxTurns));
@@ -306,7 +306,7 @@ void Elaborator::execute_loop(const Stmt& s, Frame& frame) {
           const Lit go = condition(*s.expr, f);
           if (!is_constant(go)) unsupported(s.span, "loop whose condition is not constant");
           if (go == kFalse) {
-            if (n == 0) note_unreached(s.body[0], f.scope->path, f);
+            if (n == 0) note_unreached(s.body[0], f);
             return;
           }
         }
@@ -385,6 +385,8 @@ void Elaborator::execute_assert(const Stmt& s, Frame& frame) {
 }
 
 // The assertions of a statement that is never executed: they say nothing, which is not the same as not being there.
+void Elaborator::note_unreached(const Stmt& s, const Frame& frame) { note_unreached(s, frame.scope->path, frame); }
+
 void Elaborator::note_unreached(const Stmt& s, const std::string& path, const Frame& frame) {
   charge(s.span);
   if (s.kind == StmtKind::kAssert) {

@@ -25,11 +25,6 @@ double now_ms() {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-std::string trimmed(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
-}
-
 ast::Unit unit_of(ast::Module module) {
   ast::Unit out;
   out.modules.push_back(std::move(module));

@@ -11,11 +11,6 @@
 namespace callie::assertions {
 namespace {
 
-std::string trimmed(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
-}
-
 bool is_assertion(const ast::Item& item) {
   return item.kind == ast::ItemKind::kAssertion ? item.assertion && item.assertion->kind == ast::AssertKind::kAssert
                                                 : item.kind == ast::ItemKind::kAlways && !assertion_label(item).empty();

@@ -4,24 +4,10 @@
 #include <cadical.hpp>
 #include <chrono>
 
-#include "core/interrupt.h"
+#include "assertions/prove/deadline.h"
 
 namespace callie::assertions {
 namespace {
-
-using Clock_ = std::chrono::steady_clock;
-
-/// Ends a solver's search when the time is over or the user stops the program.
-class Deadline : public CaDiCaL::Terminator {
- public:
-  explicit Deadline(double seconds) : end_(Clock_::now() + std::chrono::microseconds(static_cast<int64_t>(seconds * 1e6))) {}
-  bool terminate() override { return passed(); }
-  bool passed() const { return Clock_::now() >= end_ || interrupted(); }
-  double left_s() const { return std::chrono::duration<double>(end_ - Clock_::now()).count(); }
-
- private:
-  Clock_::time_point end_;
-};
 
 /// The cone of a question, copied for one cycle after the other into a solver.
 class Unrolling {

@@ -4,26 +4,33 @@ namespace callie::assertions {
 
 Lit Net::make_leaf(uint32_t node) {
   const LeafInfo info = design_.leaves[design_.aig.tag(node)];
+  if (info.kind == LeafInfo::Kind::kState) return make_history(info.index, new_state_bit(info.index));
+  Input input;
+  input.is_unknown = info.kind == LeafInfo::Kind::kUnknown;
+  input.span = info.span;
+  if (info.kind == LeafInfo::Kind::kVariable) {
+    input.variable = info.index;
+    input.bit = info.bit;
+  }
+  return new_input(input);
+}
+
+Lit Net::new_state_bit(int state) {
   const Lit lit = aig.leaf(0);
   input_of_node.resize(aig.size(), -1);
   state_of_node.resize(aig.size(), -1);
-  if (info.kind == LeafInfo::Kind::kState) {
-    state_of_node[node_of(lit)] = static_cast<int>(states.size());
-    states.push_back({lit, info.index});
-    return make_history(info.index, lit);
-  } else {
-    Input input;
-    input.lit = lit;
-    input.is_unknown = info.kind == LeafInfo::Kind::kUnknown;
-    input.span = info.span;
-    if (info.kind == LeafInfo::Kind::kVariable) {
-      input.variable = info.index;
-      input.bit = info.bit;
-    }
-    input_of_node[node_of(lit)] = static_cast<int>(inputs.size());
-    inputs.push_back(input);
-  }
+  state_of_node[node_of(lit)] = static_cast<int>(states.size());
+  states.push_back({lit, state});
   return lit;
+}
+
+Lit Net::new_input(Input input) {
+  input.lit = aig.leaf(0);
+  input_of_node.resize(aig.size(), -1);
+  state_of_node.resize(aig.size(), -1);
+  input_of_node[node_of(input.lit)] = static_cast<int>(inputs.size());
+  inputs.push_back(input);
+  return input.lit;
 }
 
 Lit Net::resolve(Lit root) {
@@ -112,11 +119,7 @@ Lit Net::first_cycle() {
     const int state = design_.new_state();
     design_.states[state].init = 1;
     design_.states[state].next = kFalse;
-    first_cycle_ = aig.leaf(0);
-    input_of_node.resize(aig.size(), -1);
-    state_of_node.resize(aig.size(), -1);
-    state_of_node[node_of(first_cycle_)] = static_cast<int>(states.size());
-    states.push_back({first_cycle_, state});
+    first_cycle_ = new_state_bit(state);
   }
   return first_cycle_;
 }
@@ -130,16 +133,6 @@ Lit Net::before_start(Lit root) {
       if (state.variable >= 0) is_register_[static_cast<size_t>(state.variable)] = true;
     }
   }
-  const auto free_bit = [&] {
-    const Lit lit = aig.leaf(0);
-    input_of_node.resize(aig.size(), -1);
-    state_of_node.resize(aig.size(), -1);
-    input_of_node[node_of(lit)] = static_cast<int>(inputs.size());
-    Input input;
-    input.lit = lit;
-    inputs.push_back(input);
-    return lit;
-  };
   // What a leaf stands for: a constant, another literal, or a bit of its own (kUndriven).
   const auto below = [&](uint32_t node) -> Lit {
     const LeafInfo& info = design_.leaves[from.tag(node)];
@@ -170,7 +163,7 @@ Lit Net::before_start(Lit root) {
     open[node] = true;
     if (from.is_leaf(node)) {
       const Lit to = below(node);
-      if (to == kUndriven || (again && before_[node_of(to)] == kUndriven)) before_[node] = free_bit();  // the latter: a loop
+      if (to == kUndriven || (again && before_[node_of(to)] == kUndriven)) before_[node] = new_input({});  // the latter: a loop
       else if (before_[node_of(to)] != kUndriven) before_[node] = value(to);
       else stack.push_back(node_of(to));
       continue;
@@ -183,7 +176,7 @@ Lit Net::before_start(Lit root) {
       if (!again) stack.push_back(node_of(input));
     }
     if (ready) before_[node] = aig.land(value(a), value(b));
-    else if (again) before_[node] = free_bit();
+    else if (again) before_[node] = new_input({});
   }
   return invert_if(before_[node_of(root)], is_inverted(root));
 }

@@ -38,6 +38,8 @@ class Net {
 
  private:
   Lit make_leaf(uint32_t node);
+  Lit new_state_bit(int state);
+  Lit new_input(Input input);
   Lit make_history(int state, Lit own);
   Lit first_cycle();
   /// The value before the first clock: registers at their initializers, everything else free, and the same for every

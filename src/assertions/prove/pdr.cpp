@@ -5,8 +5,8 @@
 #include <queue>
 #include <set>
 
+#include "assertions/prove/deadline.h"
 #include "assertions/prove/engine.h"
-#include "core/interrupt.h"
 
 /// IC3 / property-directed reachability (Bradley, VMCAI 2011; Een, Mishchenko, Brayton, FMCAD 2011): frames of blocked
 /// cubes in one incremental solver, predecessors lifted by unsatisfiable cores in a second one.
@@ -15,19 +15,10 @@ namespace {
 
 using Cube = std::vector<int>;  // +-(position in the cone's states + 1), ascending by position
 
-class Stop : public CaDiCaL::Terminator {
- public:
-  explicit Stop(double seconds) : end_(std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<int64_t>(seconds * 1e6))) {}
-  bool terminate() override { return std::chrono::steady_clock::now() >= end_ || interrupted(); }
-
- private:
-  std::chrono::steady_clock::time_point end_;
-};
-
 /// One copy of the transition relation.
 class Relation {
  public:
-  Relation(const Net& net, const Cone& cone, Stop& stop) : net_(net), slot_(net.aig.size(), 0) {
+  Relation(const Net& net, const Cone& cone, Deadline& stop) : net_(net), slot_(net.aig.size(), 0) {
     solver.set("quiet", 1);
     solver.connect_terminator(&stop);
     true_ = fresh();
@@ -321,7 +312,7 @@ class Pdr {
   const Net& net_;
   const Question& question_;
   Cone cone_;
-  Stop stop_;
+  Deadline stop_;
   Relation main_, lift_;
   std::vector<int> now_, next_, lift_now_, lift_next_, init_;
   std::vector<int> active_;

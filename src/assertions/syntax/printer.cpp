@@ -393,4 +393,9 @@ std::string print(const Unit& unit) {
   return out;
 }
 
+std::string trimmed(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
 }  // namespace callie::assertions

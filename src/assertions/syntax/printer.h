@@ -19,5 +19,7 @@ std::string print(const ast::Item& item, int indent = 0);
 std::string print(const ast::Assertion& assertion);
 std::string print(const ast::Module& module);
 std::string print(const ast::Unit& unit);
+/// A printed text without the line ends at its end.
+std::string trimmed(std::string text);
 
 }  // namespace callie::assertions
