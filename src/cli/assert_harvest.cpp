@@ -24,9 +24,7 @@ Status run(const Options& options) {
   StatusOr<assertions::HarvestReport> report = assertions::harvest(options.harvest, [&](int64_t done) { progress.update(done); });
   progress.finish();
   if (!report.ok()) return report.status();
-  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(options.output));
-  CALLIE_RETURN_IF_ERROR(file.write(std::string_view(assertions::write_shapes(report->bank))));
-  CALLIE_RETURN_IF_ERROR(file.commit());
+  CALLIE_RETURN_IF_ERROR(write_text_file(options.output, assertions::write_shapes(report->bank)));
   if (options.verbose) {
     for (const std::string& message : report->messages) std::fprintf(stderr, "%s\n", message.c_str());
   }

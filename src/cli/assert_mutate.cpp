@@ -43,9 +43,7 @@ Status run(const Options& options) {
     std::fputs(lines.c_str(), stdout);
     return ok_status();
   }
-  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(options.output));
-  CALLIE_RETURN_IF_ERROR(file.write(std::string_view(lines)));
-  return file.commit();
+  return write_text_file(options.output, lines);
 }
 
 }  // namespace

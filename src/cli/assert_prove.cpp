@@ -56,12 +56,6 @@ std::string file_name(const std::string& assertion) {
   return out;
 }
 
-Status write_file(const std::string& path, const std::string& text) {
-  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
-  CALLIE_RETURN_IF_ERROR(file.write(std::string_view(text)));
-  return file.commit();
-}
-
 Status run(const Options& options) {
   SourceSet sources;
   PreprocessOptions preprocess;
@@ -84,8 +78,8 @@ Status run(const Options& options) {
     for (const AssertionResult& r : report.assertions) {
       if (!r.witness) continue;
       const std::string base = options.witness_dir + "/" + file_name(r.name);
-      CALLIE_RETURN_IF_ERROR(write_file(base + ".vcd", witness_vcd(*r.witness, report.top)));
-      CALLIE_RETURN_IF_ERROR(write_file(base + "_tb.sv", witness_testbench(*r.witness, report.top, report.clock)));
+      CALLIE_RETURN_IF_ERROR(write_text_file(base + ".vcd", witness_vcd(*r.witness, report.top)));
+      CALLIE_RETURN_IF_ERROR(write_text_file(base + "_tb.sv", witness_testbench(*r.witness, report.top, report.clock)));
     }
   }
   if (options.json) {

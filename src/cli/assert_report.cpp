@@ -20,9 +20,7 @@ struct Options {
 
 Status run(const Options& options) {
   CALLIE_ASSIGN_OR_RETURN(const JudgedAnswers judged, judge_answers(options.judged, false));
-  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(options.out));
-  CALLIE_RETURN_IF_ERROR(file.write(std::string_view(score_page(options.title, judged.tasks, judged.answers, judged.judgements, options.examples))));
-  return file.commit();
+  return write_text_file(options.out, score_page(options.title, judged.tasks, judged.answers, judged.judgements, options.examples));
 }
 
 }  // namespace

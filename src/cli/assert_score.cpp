@@ -44,9 +44,7 @@ Status run(const Options& options) {
   for (const AnswerJudgement& answer : judged.judgements) out["answers"].push_back(to_json(answer));
   const std::string text = out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   if (!options.out.empty()) {
-    CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(options.out));
-    CALLIE_RETURN_IF_ERROR(file.write(text));
-    CALLIE_RETURN_IF_ERROR(file.commit());
+    CALLIE_RETURN_IF_ERROR(write_text_file(options.out, text));
   }
   if (options.json) std::fputs(text.c_str(), stdout);
   else print_text(summary);

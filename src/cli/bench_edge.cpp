@@ -2,6 +2,7 @@
 #include <cmath>
 #include <iostream>
 
+#include "cli/exit_options.h"
 #include "cli/model_options.h"
 #include "cli/verbs.h"
 #include "core/atomic_file.h"
@@ -23,8 +24,8 @@ using edge_cloud::TokenId;
 struct BenchEdgeOptions {
   ModelOptions target, draft;
   edge_cloud::LaboratoryOptions lab;
-  std::string prompts, modes = "all", report, exits, calibration, save_calibration;
-  std::vector<int> exit_layers;
+  std::string prompts, modes = "all", report, calibration, save_calibration;
+  ExitOptions exits;
   int64_t skip = 0, limit = 0;
   bool even = false, json = false;
 };
@@ -234,12 +235,6 @@ std::string html_of(const Laboratory& lab, const BenchEdgeOptions& options, cons
   return page.html();
 }
 
-Status write_file(const std::string& path, const std::string& text) {
-  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
-  CALLIE_RETURN_IF_ERROR(file.write(std::string_view(text)));
-  return file.commit();
-}
-
 Status bench_edge(BenchEdgeOptions options) {
   install_interrupt_handler();
   CALLIE_ASSIGN_OR_RETURN(options.lab.modes, parse_modes(options.modes));
@@ -249,9 +244,7 @@ Status bench_edge(BenchEdgeOptions options) {
   options.draft.no_cache = options.target.no_cache;
   CALLIE_ASSIGN_OR_RETURN(const auto target, load_model(options.target, context));
   CALLIE_ASSIGN_OR_RETURN(const auto draft, load_model(options.draft, context));
-  if (!options.exits.empty()) {
-    CALLIE_ASSIGN_OR_RETURN(options.lab.exits, ExitHeads::load(options.exits, options.exit_layers, target, context));
-  }
+  CALLIE_ASSIGN_OR_RETURN(options.lab.exits, options.exits.load(target, context));
   if (!options.calibration.empty()) {
     CALLIE_ASSIGN_OR_RETURN(options.lab.calibration, edge_cloud::read_calibration(options.calibration));
   }
@@ -273,7 +266,7 @@ Status bench_edge(BenchEdgeOptions options) {
     CALLIE_RETURN_IF_ERROR(edge_cloud::write_calibration(options.save_calibration, lab->costs(*row)));
   }
   const Json json = json_of(*lab, options);
-  if (!options.report.empty()) CALLIE_RETURN_IF_ERROR(write_file(options.report, html_of(*lab, options, json)));
+  if (!options.report.empty()) CALLIE_RETURN_IF_ERROR(write_text_file(options.report, html_of(*lab, options, json)));
   if (options.json) {
     std::cout << json.dump() << "\n";
     return ok_status();
@@ -308,8 +301,7 @@ void add_bench_edge(CLI::App& bench, Action& action) {
   verb->add_option("--draft-head", options->lab.head_rows, "tokens that the draft chooses from (0 = all)")->check(CLI::NonNegativeNumber)->capture_default_str();
   verb->add_option("--lambda", options->lab.server_price, "price of server time, for adaptive")->check(CLI::NonNegativeNumber)->capture_default_str();
   verb->add_option("--ctx", options->lab.context, "context in tokens")->check(CLI::Range(16, 1 << 20))->capture_default_str();
-  verb->add_option("--exits", options->exits, "early exits of BIG (callie tune exits): modes with hints get them");
-  verb->add_option("--exit-layers", options->exit_layers, "use only the exits after these layers")->delimiter(',');
+  options->exits.add_to(*verb, "early exits of BIG (callie tune exits): modes with hints get them");
   verb->add_option("--calibration", options->calibration, "what an earlier run measured, for adaptive's first plans");
   verb->add_option("--save-calibration", options->save_calibration, "file to write what this run measured to");
   verb->add_option("--skip", options->skip, "prompts to leave out first")->check(CLI::NonNegativeNumber);

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "cli/exit_options.h"
 #include "cli/model_options.h"
 #include "cli/verbs.h"
 #include "core/interrupt.h"
@@ -20,8 +21,7 @@ struct CloudOptions {
   ContextOptions context;
   serve::EdgeCloudServerOptions server;
   std::string listen = "127.0.0.1:50051", api_key_file, metrics, log_level = "info";
-  std::string exits;
-  std::vector<int> exit_layers;
+  ExitOptions exits;
   bool no_measure = false;
 };
 
@@ -59,9 +59,7 @@ Status cloud(CloudOptions options) {
   ThreadPool pool(options.model.thread_count());
   Context context{&pool};
   CALLIE_ASSIGN_OR_RETURN(const auto model, load_model(options.model, context));
-  if (!options.exits.empty()) {
-    CALLIE_ASSIGN_OR_RETURN(options.server.exits, ExitHeads::load(options.exits, options.exit_layers, model, context));
-  }
+  CALLIE_ASSIGN_OR_RETURN(options.server.exits, options.exits.load(model, context));
   CALLIE_ASSIGN_OR_RETURN(const SessionOptions session, options.context.session_options());
   ExecutorOptions& executor = options.server.executor;
   executor.context = session.context > 0 ? session.context : std::min<int64_t>(4096, model->spec().context);
@@ -104,8 +102,7 @@ void add_cloud(CLI::App& app, Action& action) {
   o.model.add_to(*verb);
   o.context.add_to(*verb);
   verb->add_option("--listen", o.listen, "HOST:PORT (port 0 = any); only this machine without TLS")->capture_default_str();
-  verb->add_option("--exits", o.exits, "early exits of callie tune exits: clients get hints while a pass runs");
-  verb->add_option("--exit-layers", o.exit_layers, "use only the exits after these layers")->delimiter(',');
+  o.exits.add_to(*verb, "early exits of callie tune exits: clients get hints while a pass runs");
   verb->add_option("--tls-cert", o.server.tls_cert, "certificate chain, PEM");
   verb->add_option("--tls-key", o.server.tls_key, "private key, PEM");
   verb->add_option("--client-ca", o.server.client_ca, "clients must show a certificate signed by this one, PEM");

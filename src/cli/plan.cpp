@@ -56,12 +56,6 @@ StatusOr<plan::SimResult> simulate_config(const plan::Config& config) {
   return result;
 }
 
-Status write_text(const std::string& path, const std::string& text) {
-  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
-  CALLIE_RETURN_IF_ERROR(file.write(text));
-  return file.commit();
-}
-
 Status run_config(const RunArguments& a) {
   plan::ConfigLoader loader;
   CALLIE_ASSIGN_OR_RETURN(const auto overrides, changes(a.config, a.set, a.model_config));
@@ -80,7 +74,7 @@ Status run_config(const RunArguments& a) {
     CALLIE_RETURN_IF_ERROR(plan::write_requests_csv(a.output + "/requests.csv", result));
     CALLIE_RETURN_IF_ERROR(plan::write_requests_parquet(a.output + "/requests.parquet", result));
     CALLIE_RETURN_IF_ERROR(plan::write_timeseries_csv(a.output + "/timeseries.csv", result));
-    CALLIE_RETURN_IF_ERROR(write_text(a.output + "/summary.json", summary.dump(2) + "\n"));
+    CALLIE_RETURN_IF_ERROR(write_text_file(a.output + "/summary.json", summary.dump(2) + "\n"));
     if (a.perfetto) CALLIE_RETURN_IF_ERROR(plan::write_perfetto(a.output + "/trace.json", config, result));
   }
   if (a.json) {
@@ -130,7 +124,7 @@ Status run_report(const ReportArguments& a) {
     CALLIE_ASSIGN_OR_RETURN(plan::ReplayResult r, plan::replay(options));
     input.replays.emplace_back(r.machine, std::move(r));
   }
-  CALLIE_RETURN_IF_ERROR(write_text(a.output, plan::report_html(input)));
+  CALLIE_RETURN_IF_ERROR(write_text_file(a.output, plan::report_html(input)));
   std::printf("written to %s\n", a.output.c_str());
   return ok_status();
 }

@@ -52,6 +52,12 @@ Status AtomicFile::commit(bool durable) {
   return ok_status();
 }
 
+Status write_text_file(const std::string& path, std::string_view text, bool durable) {
+  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
+  CALLIE_RETURN_IF_ERROR(file.write(text));
+  return file.commit(durable);
+}
+
 StatusOr<std::string> read_text_file(const std::string& path, size_t max_bytes) {
   CALLIE_ASSIGN_OR_RETURN(MappedFile file, MappedFile::open(path));
   if (file.bytes().size() > max_bytes) {

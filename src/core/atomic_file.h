@@ -34,6 +34,9 @@ class AtomicFile {
   std::FILE* file_;
 };
 
+/// Writes a whole text file as AtomicFile does. Errors: those of create(), write() and commit().
+Status write_text_file(const std::string& path, std::string_view text, bool durable = true);
+
 /// Reads a whole text file. Errors: kNotFound, kInvalidArgument, kResourceExhausted (larger than `max_bytes`).
 StatusOr<std::string> read_text_file(const std::string& path, size_t max_bytes = size_t{1} << 30);
 

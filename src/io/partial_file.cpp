@@ -66,9 +66,7 @@ Status PartialFile::set_source(const Source& source) const {
   const Json json = {{"url", source.url},     {"validator", source.validator},
                      {"total", source.total}, {"sha256", source.sha256},
                      {"parts", source.parts}, {"bytes", source.bytes}};
-  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(record_path_));
-  CALLIE_RETURN_IF_ERROR(file.write(json.dump(-1, ' ', false, Json::error_handler_t::replace)));
-  return file.commit();
+  return write_text_file(record_path_, json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 Status PartialFile::truncate(uint64_t size) {

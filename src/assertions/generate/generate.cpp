@@ -65,9 +65,7 @@ class Journal {
     out_ << lines << std::flush;
     if (!out_) return resource_exhausted("{}: cannot write (disk full?)", part_);
     bytes_ += lines.size();
-    CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(state_));
-    CALLIE_RETURN_IF_ERROR(file.write(std::string_view(Json{{"key", key_}, {"pairs", pairs}, {"bytes", bytes_}}.dump())));
-    return file.commit(false);
+    return write_text_file(state_, Json{{"key", key_}, {"pairs", pairs}, {"bytes", bytes_}}.dump(), false);
   }
 
   Status finish(const std::string& output) {

@@ -49,12 +49,12 @@ StatusOr<Costs> read_calibration(const std::string& path) {
 }
 
 Status write_calibration(const std::string& path, const Costs& costs) {
-  const Json json = {{"round_trip_s", costs.round_trip}, {"draft_step_s", costs.draft_step}, {"pass_s", costs.verify},        {"survival", costs.survival},
-                     {"hint_at", costs.hint_at},         {"hint_hit", costs.hint_hit},    {"guess_hit", costs.guess_hit},
-                     {"hint_not_guess", costs.hint_not_guess}, {"exit_share", costs.exit_share}};
-  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
-  CALLIE_RETURN_IF_ERROR(file.write(json.dump() + "\n"));
-  return file.commit();
+  const Json json = {{"round_trip_s", costs.round_trip}, {"draft_step_s", costs.draft_step},
+                     {"pass_s", costs.verify},           {"survival", costs.survival},
+                     {"hint_at", costs.hint_at},         {"hint_hit", costs.hint_hit},
+                     {"guess_hit", costs.guess_hit},     {"hint_not_guess", costs.hint_not_guess},
+                     {"exit_share", costs.exit_share}};
+  return write_text_file(path, json.dump() + "\n");
 }
 
 }  // namespace callie::edge_cloud

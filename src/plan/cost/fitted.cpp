@@ -265,9 +265,7 @@ Status FittedModel::save(const std::string& path) const {
                                         {"bias", r.bias},
                                         {"most", {r.most_prefill, r.most_decode, r.most_context, r.most_work}}};
   }
-  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
-  CALLIE_RETURN_IF_ERROR(file.write(json.dump(2) + "\n"));
-  return file.commit();
+  return write_text_file(path, json.dump(2) + "\n");
 }
 
 StatusOr<FittedModel> load_fitted(const std::string& path) {

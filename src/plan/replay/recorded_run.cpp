@@ -121,9 +121,9 @@ Status load_meta(const std::string& path, RecordedRun& run) {
   }
   CALLIE_ASSIGN_OR_RETURN(const bool eager, engine["enforce_eager"].boolean_or(false));
   if (eager) run.graph_rows = 0;
-  CALLIE_ASSIGN_OR_RETURN(run.kv_dtype, engine["kv_cache_dtype"].text_or("auto"));
+  CALLIE_ASSIGN_OR_RETURN(const std::string kv_dtype, engine["kv_cache_dtype"].text_or("auto"));
   CALLIE_ASSIGN_OR_RETURN(run.dtype, engine["dtype"].text_or(""));
-  if (run.kv_dtype.starts_with("fp8")) run.kv_bytes = 1;
+  if (kv_dtype.starts_with("fp8")) run.kv_bytes = 1;
   CALLIE_RETURN_IF_ERROR(put(run.blocks, kv["num_gpu_blocks"]));
   CALLIE_RETURN_IF_ERROR(put(run.block_size, kv["block_size"]));
   CALLIE_ASSIGN_OR_RETURN(run.prefix_cache, kv["enable_prefix_caching"].boolean_or(true));
@@ -178,9 +178,7 @@ Status Calibration::save(const std::string& path) const {
   json["host_per_step_us"] = host_per_step_us;
   json["fitted_on"] = fitted_on;
   json["objective"] = objective;
-  CALLIE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
-  CALLIE_RETURN_IF_ERROR(file.write(json.dump(2) + "\n"));
-  return file.commit();
+  return write_text_file(path, json.dump(2) + "\n");
 }
 
 StatusOr<Calibration> Calibration::load(const std::string& path) {

@@ -47,7 +47,7 @@ struct RecordedRun {
   int graph_rows = -1;  ///< rows up to which the engine replays captured graphs; -1: not reported
   int dp = 0, tp = 0;   ///< that the engine reports; 0: it does not
   double kv_bytes = 2;  ///< per element
-  std::string kv_dtype, dtype;
+  std::string dtype;
   bool prefix_cache = true, async = false, reserve_prompt = false;
 };
 
