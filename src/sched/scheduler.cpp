@@ -194,7 +194,7 @@ void Scheduler::extend_hashes(Sequence& s) {
   }
 }
 
-void Scheduler::publish(Sequence& s) {
+void Scheduler::publish_full(Sequence& s) {
   const int32_t full = s.computed_tokens / pool_->block_size();
   if (s.hashes.empty() && s.tokens.empty()) {  // nobody can ask for them
     s.n_published = full;
@@ -218,7 +218,7 @@ void Scheduler::commit(std::span<const RowResult> results, double now) {
         s.tokens.empty() && s.first_token_s >= 0 && s.output_tokens() + 1 < s.max_new) {
       s.computed_tokens = row.start + 1;
       ++s.known_tokens;
-      if (has_unpublished(s)) publish(s);
+      publish(s);
       s.held = s.hold_after_step;
       continue;
     }
@@ -234,7 +234,7 @@ void Scheduler::commit(std::span<const RowResult> results, double now) {
     }
     stats_.drafted += row.n_draft;
     stats_.accepted += row.n_draft > 0 ? accepted : 0;
-    if (has_unpublished(s)) publish(s);
+    publish(s);
     if (s.cancelled) {
       finish(row.handle.slot, s.finish_reason, now);
     } else if (result.finish != FinishReason::kNone) {

@@ -210,10 +210,11 @@ class Scheduler {
   /// Preempts the held sequence of the lowest rank at or below `rank`; false when there is none.
   bool preempt_held(size_t rank);
   void release_blocks(Sequence& sequence, int32_t keep);
-  void publish(Sequence& sequence);
-  bool has_unpublished(const Sequence& s) const {
-    return pool_->prefix_cache() && s.computed_tokens >= (s.n_published + 1) * pool_->block_size();
+  /// Offers the blocks that have become full for sharing.
+  void publish(Sequence& s) {
+    if (pool_->prefix_cache() && s.computed_tokens >= (s.n_published + 1) * pool_->block_size()) publish_full(s);
   }
+  void publish_full(Sequence& sequence);
   void extend_hashes(Sequence& sequence);
   std::span<const int32_t> block_tokens(const Sequence& sequence, int32_t index) const;
   void finish(int32_t slot, FinishReason reason, double now);

@@ -269,7 +269,7 @@ void Scheduler::repeat_steps(int64_t n) {
     while (static_cast<int32_t>(s.blocks.size()) * pool_->block_size() < s.known_tokens) {
       s.blocks.push_back(pool_->allocate());
     }
-    if (has_unpublished(s)) publish(s);
+    publish(s);
   }
   plan_.ctx_decode += n * static_cast<int64_t>(plan_.rows.size());
 }

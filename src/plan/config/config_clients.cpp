@@ -17,7 +17,7 @@ const std::vector<std::string> kRoles = {"both", "prefill", "decode", "preproces
 void ConfigReader::read_clients(YamlMap& top) {
   const YAML::Node list = top.node("clients");
   if (!list.IsDefined() || !list.IsSequence() || list.size() == 0) {
-    top.fail("clients", "missing, or not a list");
+    top.fail_missing("clients", ", or not a list");
     return;
   }
   for (size_t i = 0; i < list.size(); ++i) {
@@ -71,7 +71,7 @@ void ConfigReader::read_client(YamlMap& client) {
       return;
     }
     if (!hw) {
-      client.fail("hw", "missing");
+      client.fail_missing("hw");
       return;
     }
     group.model_name = model_name;
@@ -210,7 +210,7 @@ void ConfigReader::read_station(YamlMap& client, GroupSpec& group, const Hardwar
   if (group.role != Role::kRag) return;
   if (!client.has("index") && !client.has("embed") && !client.has("rerank")) return;
   if (!hw) {
-    client.fail("hw", "missing: retrieval needs a machine");
+    client.fail_missing("hw", ": retrieval needs a machine");
     return;
   }
   if (hw->device.bf16_tflops <= 0 || hw->device.memory_gbs <= 0) {

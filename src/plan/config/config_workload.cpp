@@ -123,7 +123,7 @@ void ConfigReader::read_pipeline(YamlMap& top) {
 void ConfigReader::read_workload(YamlMap& top) {
   YamlMap w = top.map("workload");
   WorkloadSpec& spec = config.spec.workload;
-  if (!top.has("workload")) top.fail("workload", "missing");
+  if (!top.has("workload")) top.fail_missing("workload");
   spec.seed = static_cast<uint64_t>(w.integer("seed", 1, 0, int64_t{1} << 53));
   spec.scale = w.number("scale", 1, 1e-9, 1e9);
   spec.requests = w.integer("requests", 0, 0, 1'000'000'000);
@@ -173,7 +173,7 @@ void ConfigReader::read_workload(YamlMap& top) {
       w.fail("arrivals", fmt::format("no process \"{}\"", name));
     }
   } else if (trace.empty()) {
-    w.fail("arrivals", "missing: give a trace, or arrivals with prompt and output");
+    w.fail_missing("arrivals", ": give a trace, or arrivals with prompt and output");
   }
   const YAML::Node classes = w.node("classes");
   if (classes.IsDefined() && classes.IsSequence()) {
@@ -182,8 +182,8 @@ void ConfigReader::read_workload(YamlMap& top) {
       ClassSpec k;
       k.name = c.required("name");
       k.share = c.number("share", 1, 0, 1e9);
-      if (!c.has("prompt")) c.fail("prompt", "missing");
-      if (!c.has("output")) c.fail("output", "missing");
+      if (!c.has("prompt")) c.fail_missing("prompt");
+      if (!c.has("output")) c.fail_missing("output");
       k.prompt = c.distribution("prompt", Distribution::fixed(1));
       k.output = c.distribution("output", Distribution::fixed(1));
       k.priority = static_cast<int32_t>(c.integer("priority", 0, -1000, 1000));
@@ -195,8 +195,8 @@ void ConfigReader::read_workload(YamlMap& top) {
   if (w.has("prompt") || w.has("output")) {
     if (!trace.empty()) w.fail("prompt", "the trace has its own lengths");
     ClassSpec k;
-    if (!w.has("prompt")) w.fail("prompt", "missing");
-    if (!w.has("output")) w.fail("output", "missing");
+    if (!w.has("prompt")) w.fail_missing("prompt");
+    if (!w.has("output")) w.fail_missing("output");
     k.prompt = w.distribution("prompt", Distribution::fixed(1));
     k.output = w.distribution("output", Distribution::fixed(1));
     k.shared_prefix = static_cast<int32_t>(w.integer("shared_prefix", 0, 0, 10'000'000));

@@ -33,7 +33,12 @@ void YamlMap::fail_at(const YAML::Node& node, const std::string& key, const std:
   if (!status_.ok()) return;
   const int line = node.IsDefined() ? node.Mark().line + 1 : node_.IsDefined() ? node_.Mark().line + 1 : 1;
   status_ = data_loss("{}:{}: {}: {}", file_, std::max(line, 1), key, why);
-  missing_ = why.starts_with("missing");
+}
+
+void YamlMap::fail_missing(const char* key, const std::string& more) {
+  if (!status_.ok()) return;
+  fail(key, "missing" + more);
+  missing_ = true;
 }
 
 void YamlMap::fail(const char* key, const std::string& why) {
@@ -108,7 +113,7 @@ std::string YamlMap::text(const char* key, const std::string& fallback) {
 }
 
 std::string YamlMap::required(const char* key) {
-  if (!has(key)) fail_at(node_, place(key), "missing");
+  if (!has(key)) fail_missing(key);
   return text(key, "");
 }
 
@@ -154,6 +159,7 @@ Status YamlMap::finish() {
     const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
     if (std::find(read_.begin(), read_.end(), key) == read_.end()) {
       status_ = ok_status();
+      missing_ = false;
       fail_at(entry.first, place(key.c_str()), "unknown key");
       return status_;
     }

@@ -38,6 +38,8 @@ class YamlMap {
 
   void fail(const char* key, const std::string& why);
   void fail_at(const YAML::Node& node, const std::string& key, const std::string& why);
+  /// fail() for a key that is not there; `more` follows "missing". At the top an unknown key goes before it.
+  void fail_missing(const char* key, const std::string& more = "");
   /// Takes over a nested reader's problem.
   void adopt(YamlMap& nested);
   /// The first problem; else an unknown key, if there is one.

@@ -79,17 +79,15 @@ StatusOr<ModelShape> model_from_config(const std::string& path) {
     CALLIE_ASSIGN_OR_RETURN(s.shared_intermediate,
                             read.integer({"shared_expert_intermediate_size"}, shared * s.expert_intermediate));
   }
-  if (const auto type = json.find("model_type"); type != json.end() && type->is_string()) {
-    s.tied = type->get<std::string>().starts_with("gemma");  // files of this family leave it out
-  }
+  const auto type = json.find("model_type");
+  const std::string family = type != json.end() && type->is_string() ? type->get<std::string>() : "";
+  if (!family.empty()) s.tied = family.starts_with("gemma");  // files of this family leave it out
   if (const auto tied = json.find("tie_word_embeddings"); tied != json.end() && tied->is_boolean()) {
     s.tied = tied->get<bool>();
   }
   if (const auto use = json.find("use_sliding_window"); use != json.end() && *use == false) s.window = 0;
   if (s.window > 0) {
     // One full layer in so many; the families' own defaults where the file does not say.
-    const auto type = json.find("model_type");
-    const std::string family = type != json.end() && type->is_string() ? type->get<std::string>() : "";
     const int64_t usual = family.starts_with("gemma3") ? 6 : family == "cohere2" ? 4 : family == "gemma2" ? 2 : 0;
     CALLIE_ASSIGN_OR_RETURN(const int64_t pattern, read.integer({"sliding_window_pattern"}, usual));
     s.window_share = pattern > 1 ? 1.0 - 1.0 / static_cast<double>(pattern) : 1.0;
@@ -99,14 +97,11 @@ StatusOr<ModelShape> model_from_config(const std::string& path) {
       if (sliding == 0) s.window = 0;
     }
   }
-  if (const auto type = json.find("model_type"); type != json.end() && type->is_string()) {
-    const std::string name = type->get<std::string>();
-    if (name == "bert" || name == "roberta" || name == "xlm-roberta") {
-      s.decoder = false;
-      s.gated = false;
-    }
-    if (name == "bloom" || name == "opt" || name == "gpt2" || name == "phi") s.gated = false;
+  if (family == "bert" || family == "roberta" || family == "xlm-roberta") {
+    s.decoder = false;
+    s.gated = false;
   }
+  if (family == "bloom" || family == "opt" || family == "gpt2" || family == "phi") s.gated = false;
   Status problem = s.check();
   if (!problem.ok()) return data_loss("{}", problem.message());
   return s;

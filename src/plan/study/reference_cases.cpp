@@ -2,43 +2,17 @@
 
 #include <cmath>
 
-#include "plan/cost/roofline.h"
+#include "plan/study/small_systems.h"
 
 namespace callie::plan {
 namespace {
 
-const std::vector<StageSpec> kGenerate = {{StageKind::kPrefill}, {StageKind::kDecode}};
-
 GroupSpec engine(double step_us, int max_seqs, int budget, int blocks) {
-  GroupSpec g;
-  g.name = "llm";
-  g.cost = make_linear_cost({.base_us = step_us});
-  g.engine.max_seqs = max_seqs;
-  g.engine.token_budget = budget;
-  g.engine.blocks = blocks;
-  g.kv_bytes_per_token = 1000;
-  return g;
+  return linear_group({.base_us = step_us}, "vllm1", max_seqs, budget, blocks);
 }
 
-GroupSpec station(Role role, int servers, double mean_ms) {
-  GroupSpec g;
-  g.name = role == Role::kPreprocess ? "pre" : role == Role::kRag ? "rag" : "post";
-  g.role = role;
-  g.station.servers = servers;
-  g.station.service.fixed_ms = *Distribution::parse(fmt::format("exponential({})", mean_ms));
-  return g;
-}
-
-void poisson(SimSpec& spec, double rate, int64_t requests, const std::string& prompt, const std::string& output,
-             uint64_t seed) {
-  spec.workload.arrivals.kind = ArrivalSpec::Kind::kPoisson;
-  spec.workload.arrivals.rate = rate;
-  spec.workload.requests = requests;
-  spec.workload.seed = seed;
-  ClassSpec c;
-  c.prompt = *Distribution::parse(prompt);
-  c.output = *Distribution::parse(output);
-  spec.workload.classes = {c};
+GroupSpec exponential_station(Role role, int servers, double mean_ms) {
+  return station(role, servers, fmt::format("exponential({})", mean_ms));
 }
 
 /// One sequence at a time, one token per millisecond: the service time is the output length, 10 ms in the mean.
@@ -70,7 +44,7 @@ ReferenceCase many_servers(int servers, double rho) {
   return {fmt::format("M/M/{} at load {}", servers, rho), theory, 0.02,
           [=](uint64_t seed, int64_t requests) {
             SimSpec spec;
-            spec.groups = {station(Role::kPreprocess, servers, 1000 / mu)};
+            spec.groups = {exponential_station(Role::kPreprocess, servers, 1000 / mu)};
             spec.pipeline = {{StageKind::kPreprocess}};
             poisson(spec, lambda, requests, "1", "1", seed);
             return spec;
@@ -104,8 +78,8 @@ ReferenceCase jackson() {
   return {"three-stage Jackson network", theory, 0.02,
           [=](uint64_t seed, int64_t requests) {
             SimSpec spec;
-            spec.groups = {station(Role::kPreprocess, 1, 1000 / mu1), station(Role::kRag, 2, 1000 / mu2),
-                           station(Role::kPostprocess, 1, 1000 / mu3)};
+            spec.groups = {exponential_station(Role::kPreprocess, 1, 1000 / mu1), exponential_station(Role::kRag, 2, 1000 / mu2),
+                           exponential_station(Role::kPostprocess, 1, 1000 / mu3)};
             spec.pipeline = {{StageKind::kPreprocess}, {StageKind::kRag}, {StageKind::kPostprocess}};
             poisson(spec, lambda, requests, "1", "1", seed);
             return spec;
@@ -122,7 +96,7 @@ ReferenceCase loss_system() {
   return {"admission control as M/M/4/4", blocked, 0.02,
           [=](uint64_t seed, int64_t requests) {
             SimSpec spec;
-            spec.groups = {station(Role::kPreprocess, c, 1000 / mu)};
+            spec.groups = {exponential_station(Role::kPreprocess, c, 1000 / mu)};
             spec.pipeline = {{StageKind::kPreprocess}};
             spec.admission.max_live = c;
             poisson(spec, lambda, requests, "1", "1", seed);
