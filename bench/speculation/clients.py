@@ -7,49 +7,37 @@ Three phases on the same prompts: one after the other with drafts, all at once w
 the time between two pieces of one answer over the longest step of that phase. The closing line is machine-readable.
 """
 import argparse
-import gzip
 import http.client
 import json
 import os
-import re
-import subprocess
+import pathlib
 import sys
 import tempfile
 import threading
 import time
 
+from compare import read_prompts, text_of
 
-def read_prompts(path, n):
-    lines = [json.loads(line) for line in (gzip.open(path, "rt") if path.endswith(".gz") else open(path)) if line.strip()]
-    rows = [lines[i * len(lines) // n] for i in range(n)]
-    return [row.get("prompt") or (row["turns"][0] if "turns" in row else row["question"]) for row in rows]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "tests" / "clients"))
+from server import Server  # noqa: E402
 
 
-class Server:
-    def __init__(self, a, folder, draft):
-        self.log = os.path.join(folder, f"steps-{draft or 'plain'}")
-        self.err = open(os.path.join(folder, "stderr"), "w+")
-        command = [a.callie, "serve", a.big, "--port", "0", "--threads", str(a.threads), "--max-seqs", str(a.clients), "--no-prefix-cache",
-                   "--step-log", self.log] + (["--draft", draft] if draft else [])
-        self.process = subprocess.Popen(command, stdout=self.err, stderr=self.err)
-        self.port = None
-        while self.port is None:
-            text = open(self.err.name).read()
-            found = re.search(r"listening on http://[^:\s]+:(\d+)", text)
-            if found:
-                self.port = int(found[1])
-            elif self.process.poll() is not None:
-                sys.exit(text)
-            else:
-                time.sleep(0.05)
+def spread_prompts(path, n):
+    rows = read_prompts(path)
+    return [text_of(rows[i * len(rows) // n], True)[0] for i in range(n)]
 
-    def steps(self):
-        rows = [json.loads(line) for line in open(self.log)]
-        return [row for row in rows if "step_us" in row]
 
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
+def start(a, folder, draft):
+    log = os.path.join(folder, f"steps-{draft or 'plain'}")
+    server = Server(a.callie, a.big, "--threads", str(a.threads), "--max-seqs", str(a.clients), "--no-prefix-cache",
+                    "--step-log", log, *(["--draft", draft] if draft else []))
+    server.step_log = log
+    return server
+
+
+def steps_of(server):
+    rows = [json.loads(line) for line in open(server.step_log)]
+    return [row for row in rows if "step_us" in row]
 
 
 def ask(port, prompt, n, out, i):
@@ -100,16 +88,16 @@ def main():
     p.add_argument("-n", type=int, default=64)
     p.add_argument("--threads", type=int, default=2)
     a = p.parse_args()
-    prompts = read_prompts(a.prompts, a.clients)
+    prompts = spread_prompts(a.prompts, a.clients)
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(a, folder, a.draft)
+        server = start(a, folder, a.draft)
         solo, solo_rate = phase(server, prompts, a.n, False)
-        before = len(server.steps())
+        before = len(steps_of(server))
         many, many_rate = phase(server, prompts, a.n, True)
         server.stop()
-        steps = server.steps()[before:]
+        steps = steps_of(server)[before:]
         longest = max(step["step_us"] for step in steps) * 1e-6
-        plain_server = Server(a, folder, None)
+        plain_server = start(a, folder, None)
         plain, plain_rate = phase(plain_server, prompts, a.n, True)
         plain_server.stop()
     result = {"check": "clients", "clients": a.clients, "equal": [r["text"] for r in many] == [r["text"] for r in solo],

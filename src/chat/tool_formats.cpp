@@ -295,6 +295,7 @@ StatusOr<std::string> tool_choice_grammar(ToolFormat format, const Json& tools, 
   }
   const char* const key = format == ToolFormat::kHermes ? "arguments" : "parameters";
   std::string calls, rules;
+  int n = 0;
   if (tools.is_array()) {
     for (const Json& tool : tools) {
       const Json& function = tool.is_object() && tool.contains("function") ? tool["function"] : tool;
@@ -302,7 +303,7 @@ StatusOr<std::string> tool_choice_grammar(ToolFormat format, const Json& tools, 
         return invalid_argument("tools: a function without a name");
       }
       if (!name.empty() && function["name"].get_ref<const std::string&>() != name) continue;
-      const std::string rule = "call_" + std::to_string(calls.size());
+      const std::string rule = "call_" + std::to_string(n++);
       calls += (calls.empty() ? "" : " | ") + rule;
       rules += call_rule(rule, function, key);
     }

@@ -107,8 +107,7 @@ Json statistics(const edge_cloud::ClientStats& s) {
 Status edge(const EdgeOptions& options) {
   install_interrupt_handler();
   if (options.input.prompt.empty()) return error(StatusCode::kUsage, "edge: give a PROMPT");
-  CALLIE_ASSIGN_OR_RETURN(const edge_cloud::ClientOptions client_settings, client_options(options));
-  edge_cloud::ClientOptions settings = client_settings;
+  CALLIE_ASSIGN_OR_RETURN(edge_cloud::ClientOptions settings, client_options(options));
   if (!options.calibration.empty() && std::filesystem::exists(options.calibration)) {
     CALLIE_ASSIGN_OR_RETURN(settings.calibration, edge_cloud::read_calibration(options.calibration));
   }

@@ -70,6 +70,13 @@ std::vector<int32_t> PartialHead::tokens() const {
   return out;
 }
 
+std::vector<int64_t> PartialHead::places() const {
+  std::vector<int64_t> out(model_->spec().vocab_size, -1);
+  const std::vector<int32_t> of_rows = tokens();
+  for (size_t row = 0; row < of_rows.size(); ++row) out[of_rows[row]] = static_cast<int64_t>(row);
+  return out;
+}
+
 void PartialHead::spread(std::span<const float> logits, std::span<float> full) const {
   const auto size = static_cast<int64_t>(full.size());
   if (whole_) {

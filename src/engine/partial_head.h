@@ -27,6 +27,8 @@ class PartialHead {
 
   /// The token of each row, ascending. [rows()]
   std::vector<int32_t> tokens() const;
+  /// The row of each token, or -1. [vocabulary]
+  std::vector<int64_t> places() const;
 
   /// Puts a row of the head's logits into `full` at their tokens' places; all other places must hold -infinity, and the
   /// places of tokens at or over full.size() are left out.

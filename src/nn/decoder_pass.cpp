@@ -208,8 +208,6 @@ kernels::QuantizedRows DecoderPass::quantized(int64_t m, int64_t cols) const {
 
 void DecoderPass::add_and_norm(const Worker& worker, Flow& flow, const std::vector<float>* norm, const Linear* reader) {
   const int64_t hidden = spec_.hidden_size;
-  const bool quantize = reader && reader->reads_quantized(precision_);
-  const kernels::QuantizedRows out = quantized(flow.m, hidden);
   const auto share = worker.share(flow.m);
   for (int64_t i = share.begin; i < share.end; ++i) {
     float* residual = flow.residual + i * hidden;
@@ -225,11 +223,8 @@ void DecoderPass::add_and_norm(const Worker& worker, Flow& flow, const std::vect
       kernels::rms_norm(residual, norm->data(), hidden, spec_.norm_eps, ws_.normed.data() + i * hidden);
     }
   }
-  if (quantize && reader->fine) {
-    quantize_fine(ws_.normed.data(), hidden, quantized(2 * flow.m, hidden), share.begin, share.end,
-                  ws_.remainder.data());
-  } else if (quantize && share.begin < share.end) {
-    kernels::quantize_rows(ws_.normed.data(), hidden, out, share.begin, share.end);
+  if (reader && reader->reads_quantized(precision_)) {
+    quantize_input(*reader, ws_.normed.data(), flow.m, ws_.quantized.data(), share.begin, share.end, ws_.remainder.data());
   }
   flow.pending = false;
   flow.pending_norm = nullptr;

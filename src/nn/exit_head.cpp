@@ -10,11 +10,7 @@ void product(const Worker& worker, const Linear& linear, const ExitScratch& s, c
   const kernels::QuantizedRows rows{s.quantized, linear.fine ? 2 * m : m, cols};
   if (linear.reads_quantized(precision)) {
     const auto share = worker.share(m);
-    if (linear.fine) {
-      quantize_fine(x, cols, rows, share.begin, share.end, s.remainder);
-    } else if (share.begin < share.end) {
-      kernels::quantize_rows(x, cols, rows, share.begin, share.end);
-    }
+    quantize_input(linear, x, m, s.quantized, share.begin, share.end, s.remainder);
     worker.sync();
   }
   LinearInput input{x, cols, &rows};

@@ -80,6 +80,16 @@ void quantize_fine(const float* x, int64_t stride, const kernels::QuantizedRows&
   }
 }
 
+void quantize_input(const Linear& reader, const float* x, int64_t m, uint8_t* data, int64_t begin, int64_t end,
+                    float* remainder) {
+  const int64_t cols = reader.cols();
+  if (reader.fine) {
+    quantize_fine(x, cols, {data, 2 * m, cols}, begin, end, remainder);
+  } else if (begin < end) {
+    kernels::quantize_rows(x, cols, {data, m, cols}, begin, end);
+  }
+}
+
 int64_t Linear::rows() const {
   int64_t rows = 0;
   for (const auto& part : parts) rows += part.rows();

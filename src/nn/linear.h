@@ -48,6 +48,11 @@ int64_t fine_scratch_floats(int64_t m);
 void quantize_fine(const float* x, int64_t stride, const kernels::QuantizedRows& out, int64_t begin, int64_t end,
                    float* remainder);
 
+/// Rows [begin, end) of x as `reader` reads them: `data` then holds QuantizedRows of m rows, of a fine reader of 2 m.
+/// `remainder` as in quantize_fine().
+void quantize_input(const Linear& reader, const float* x, int64_t m, uint8_t* data, int64_t begin, int64_t end,
+                    float* remainder);
+
 /// This worker's share of y[m, rows()] = W x + b (`y_stride` floats between rows). The split is by panels of rows,
 /// never inside a sum. Reader of y: after worker.sync().
 void linear_forward(const Worker& worker, const Linear& linear, const LinearInput& x, int64_t m, Precision precision,

@@ -18,13 +18,12 @@ ExitBatch::ExitBatch(const ExitHeads& heads, const Context& context)
       mapped_(kRows * hidden_),
       logits_(kRows * width_),
       quantized_(kernels::quantized_rows_bytes(2 * kRows, hidden_)),
-      tokens_(heads.head().tokens()) {
+      tokens_(heads.head().tokens()),
+      places_(heads.head().places()) {
   if (heads.model().decoder().weights().head.fine) {
     remainder_.reset(2 * kRows * hidden_);
     fine_.reset(context.pool->size() * nn::fine_scratch_floats(kRows));
   }
-  places_.assign(heads.model().spec().vocab_size, -1);
-  for (size_t i = 0; i < tokens_.size(); ++i) places_[tokens_[i]] = static_cast<int64_t>(i);
 }
 
 std::span<const float> ExitBatch::run(const ExitFeatures& features, int exit, std::span<const int64_t> rows) {

@@ -25,8 +25,8 @@ struct ExitCorpusOptions {
   int piece = 512;                 ///< tokens of a piece at most
 };
 
-/// Continuations by the model itself (greedy) and texts, mixed in an order of their own. Continuations are kept in `state_path`, so that a second call goes on where the first one stopped. Errors: those of the files;
-/// kCancelled.
+/// Continuations by the model itself (greedy) and texts, mixed in an order of their own. Continuations are kept in
+/// `state_path`, so that a second call goes on where the first one stopped. Errors: those of the files; kCancelled.
 StatusOr<std::vector<CorpusPiece>> read_exit_corpus(std::shared_ptr<const Model> model, const ExitCorpusOptions& options,
                                                     const std::string& state_path, ThreadPool& pool);
 

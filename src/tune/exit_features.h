@@ -19,9 +19,8 @@ namespace callie::tune {
 class ExitFeatures {
  public:
   /// Runs the model over the pieces that `path` does not hold yet, until it has `most` positions (0 = all), and appends
-  /// to it, then maps it. Errors: kCancelled
-  /// (the file stays and is continued), kResourceExhausted (disk full), kInvalidArgument (the file is of other layers,
-  /// another model or another corpus).
+  /// to it, then maps it. Errors: kCancelled (the file stays and is continued), kResourceExhausted (disk full),
+  /// kInvalidArgument (the file is of other layers, another model or another corpus).
   static StatusOr<ExitFeatures> collect(std::shared_ptr<const Model> model, std::span<const CorpusPiece> corpus,
                                         std::vector<int> layers, const std::string& path, int64_t most, ThreadPool& pool);
 

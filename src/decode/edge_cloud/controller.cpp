@@ -23,8 +23,7 @@ void Controller::seed(const Costs& costs) {
   // What was saved weighs like a full memory of samples, so that the first rounds do not sweep it away.
   constexpr int64_t kRemembered = 50;
   if (costs.draft_step > 0) draft_step_.seed(costs.draft_step, kRemembered);
-  verify_.assign(costs.verify.size(), Ewma(0.1));
-  for (size_t i = 0; i < costs.verify.size(); ++i) verify_[i].seed(costs.verify[i], kRemembered);
+  seed_verify(costs.verify, kRemembered);
   survive_.assign(costs.survival.empty() ? 0 : costs.survival.size() - 1, Ewma(kSurviveRate));
   for (size_t k = 1; k < costs.survival.size(); ++k) {
     survive_[k - 1].seed(costs.survival[k - 1] > 0 ? costs.survival[k] / costs.survival[k - 1] : 0, kRemembered);
@@ -37,9 +36,9 @@ void Controller::seed(const Costs& costs) {
   if (costs.exit_share > 0) exit_share_ = costs.exit_share;
 }
 
-void Controller::seed_verify(std::vector<double> verify_s) {
+void Controller::seed_verify(const std::vector<double>& verify_s, int64_t samples) {
   verify_.assign(verify_s.size(), Ewma(0.1));
-  for (size_t i = 0; i < verify_s.size(); ++i) verify_[i].seed(verify_s[i]);
+  for (size_t i = 0; i < verify_s.size(); ++i) verify_[i].seed(verify_s[i], samples);
 }
 
 void Controller::on_round_trip(double seconds) {

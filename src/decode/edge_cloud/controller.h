@@ -55,7 +55,7 @@ class Controller {
 
   /// Start values, from a saved calibration or the server's own table. Times in seconds.
   void seed(const Costs& costs);
-  void seed_verify(std::vector<double> verify_s);
+  void seed_verify(const std::vector<double>& verify_s, int64_t samples = 1);
   void set_hints_offered(bool offered) { hints_offered_ = offered; }
   void set_max_draft(int tokens) { cap_ = tokens; }
 
@@ -100,7 +100,6 @@ class Controller {
   Ewma hint_hit_{0.03, 0.4, 10}, hint_only_{0.02, 0.15, 10}, agreement_{0.01};
   std::array<Ewma, 4> dispute_{Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.6, 4}, Ewma{0.05, 0.7, 4}};
   std::vector<Ewma> verify_, survive_;
-  double last_trip_ = 0;
   double exit_share_ = 0;  // exits' cost, from a calibration
   int trip_outliers_ = 0;
   Plan current_;

@@ -14,11 +14,8 @@ constexpr double kLearningRate = 0.01;
 
 }  // namespace
 
-ExitJudge::ExitJudge(std::shared_ptr<const ExitHeads> heads) : heads_(std::move(heads)) {
+ExitJudge::ExitJudge(std::shared_ptr<const ExitHeads> heads) : heads_(std::move(heads)), places_(heads_->head().places()) {
   const Model& model = heads_->model();
-  places_.assign(model.spec().vocab_size, -1);
-  const std::vector<int32_t> tokens = heads_->head().tokens();
-  for (size_t i = 0; i < tokens.size(); ++i) places_[tokens[i]] = static_cast<int64_t>(i);
   full_.assign(model.spec().vocab_size, kNone);
   row_.resize(model.spec().hidden_size);
 }

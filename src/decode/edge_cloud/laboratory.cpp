@@ -121,7 +121,6 @@ Status Laboratory::run(LaboratoryRow& row, std::span<const TokenId> prompt, Reco
   row.guess_hits += s.guess_hits;
   row.hint_hits += s.hint_hits;
   row.hint_only_hits += s.hint_only_hits;
-  row.hint_rounds += s.hint_rounds;
   row.hints_early += s.hints_early;
   row.hint_lead_s += static_cast<double>(s.hint_lead_ns) * 1e-9;
   row.optimistic_sent += s.optimistic_sent;
