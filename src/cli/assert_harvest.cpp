@@ -22,8 +22,8 @@ Status run(const Options& options) {
   install_interrupt_handler();
   Progress progress("files", 0, "file");
   StatusOr<assertions::HarvestReport> report = assertions::harvest(options.harvest, [&](int64_t done) { progress.update(done); });
-  progress.finish();
   if (!report.ok()) return report.status();
+  progress.finish();
   CALLIE_RETURN_IF_ERROR(write_text_file(options.output, assertions::write_shapes(report->bank)));
   if (options.verbose) {
     for (const std::string& message : report->messages) std::fprintf(stderr, "%s\n", message.c_str());
