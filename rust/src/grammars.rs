@@ -45,6 +45,16 @@ pub struct Factory {
     factory: ParserFactory,
 }
 
+/// Settings of a schema that has none of its own. No whitespace between tokens: it costs steps, and a model that likes it
+/// could go on for ever. `oneOf` as `anyOf`, with a warning: the caller checks the finished text.
+const SCHEMA_SETTINGS: &str = r#"{"whitespace_flexible":false,"coerce_one_of":true}"#;
+
+/// The settings as JSON, for schemas inside a Lark grammar: they stand under the key `x-guidance`.
+#[no_mangle]
+pub extern "C" fn callie_schema_settings() -> Bytes {
+    Bytes::new(SCHEMA_SETTINGS)
+}
+
 /// # Safety
 /// `lengths` has `count` values, `bytes` their sum; `eos` has `eos_count` ids; `error` has room for one value.
 #[no_mangle]
@@ -110,16 +120,12 @@ pub unsafe extern "C" fn callie_matcher_new(
         let grammar = match kind {
             0 => {
                 let mut schema: serde_json::Value = serde_json::from_str(source).map_err(|error| error.to_string())?;
-                // No whitespace between tokens: it costs steps, and a model that likes it could go on for ever. `oneOf`
-                // as `anyOf`, with a warning: the caller checks the finished text. The schema's own settings, if any,
-                // stand.
                 if schema == serde_json::Value::Bool(true) {
                     schema = serde_json::json!({});
                 }
                 if let Some(object) = schema.as_object_mut() {
-                    object.entry("x-guidance").or_insert_with(|| {
-                        serde_json::json!({ "whitespace_flexible": false, "coerce_one_of": true })
-                    });
+                    let settings = serde_json::from_str(SCHEMA_SETTINGS).map_err(|error| error.to_string())?;
+                    object.entry("x-guidance").or_insert(settings);
                 }
                 TopLevelGrammar::from_json_schema(schema)
             }

@@ -30,6 +30,8 @@ CallieGrammarFactory* callie_grammar_factory_new(uint32_t count, const uint32_t*
                                                  const void* user_data, CallieRustBytes* error);
 void callie_grammar_factory_free(CallieGrammarFactory* factory);
 
+CallieRustBytes callie_schema_settings();
+
 struct CallieMatcher;
 CallieMatcher* callie_matcher_new(const CallieGrammarFactory* factory, int32_t kind, const uint8_t* source,
                                   size_t length, CallieRustBytes* warnings, CallieRustBytes* error);

@@ -1,5 +1,6 @@
 #include "chat/tool_formats.h"
 
+#include "chat/rust_api.h"
 #include "core/json.h"
 
 namespace callie {
@@ -251,7 +252,7 @@ std::string call_rule(const std::string& rule, const Json& function, const char*
   Json parameters = function.value("parameters", Json::object());
   if (!parameters.is_object() || parameters.empty()) parameters = {{"type", "object"}};
   if (!parameters.contains("x-guidance")) {
-    parameters["x-guidance"] = {{"whitespace_flexible", false}, {"coerce_one_of", true}};  // as for a response's schema
+    parameters["x-guidance"] = Json::parse(rust::take(rust::callie_schema_settings()));
   }
   const std::string head = "{\"name\": " + dump(function["name"]) + ", \"" + arguments_key + "\": ";
   return rule + ": " + dump(Json(head)) + " " + rule + "_arguments \"}\"\n" + rule + "_arguments: %json " +

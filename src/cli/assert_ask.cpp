@@ -9,6 +9,7 @@
 #include "chat/template.h"
 #include "cli/assert_commands.h"
 #include "cli/model_options.h"
+#include "cli/number_checks.h"
 #include "core/atomic_file.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
@@ -184,9 +185,9 @@ void add_assert_ask(CLI::App& verb, Action& action) {
   command->add_option("--few-shot", options->few_shot, "Solved examples before the question")->check(CLI::Range(0, 32));
   command->add_option("--examples", options->examples, "A data set to take the examples from (default: four of our own)");
   command->add_option("--repair", options->ask.repair_rounds, "Rounds in which the judge's findings are sent back")->check(CLI::Range(0, 10));
-  command->add_option("--limit", options->limit, "Only the first so many tasks")->check(CLI::PositiveNumber);
-  command->add_option("-n,--max-tokens", options->max_tokens, "Tokens of an answer at most")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--temp", options->temperature, "Temperature (default: 0, and 0.8 for several answers)")->check(CLI::NonNegativeNumber);
+  command->add_option("--limit", options->limit, "Only the first so many tasks")->check(positive_number());
+  command->add_option("-n,--max-tokens", options->max_tokens, "Tokens of an answer at most")->check(positive_number())->capture_default_str();
+  command->add_option("--temp", options->temperature, "Temperature (default: 0, and 0.8 for several answers)")->check(non_negative_number());
   command->add_option("--seed", options->ask.seed, "Seed of sampling")->capture_default_str();
   command->add_option("--concurrency", options->concurrency, "Requests at once to an endpoint")->check(CLI::Range(1, 256))->capture_default_str();
   command->add_option("--model-name", options->name, "Model of the endpoint (default: its first)");

@@ -5,6 +5,7 @@
 #include "assertions/mutate/decide.h"
 #include "assertions/syntax/parser.h"
 #include "cli/assert_commands.h"
+#include "cli/number_checks.h"
 #include "core/atomic_file.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
@@ -54,7 +55,7 @@ void add_assert_mutate(CLI::App& verb, Action& action) {
   command->add_option("FILE", options->files, "SystemVerilog files")->required();
   command->add_option("--top", options->top, "The module to change (default: the last)");
   command->add_option("--what", options->what, "assertions, designs or both")->capture_default_str()->check(CLI::IsMember({"assertions", "designs", "both"}));
-  command->add_option("--time-limit", options->time_limit_s, "Seconds for each assertion")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--time-limit", options->time_limit_s, "Seconds for each assertion")->capture_default_str()->check(positive_number());
   command->add_option("-o,--output", options->output, "JSON lines (default: standard output)");
   command->footer("Example: callie assert mutate counter.sv -o mutants.jsonl");
   command->callback([options, &action] { action = [options] { return run(*options); }; });

@@ -6,6 +6,7 @@
 #include "assertions/prove/witness.h"
 #include "assertions/syntax/parser.h"
 #include "cli/assert_commands.h"
+#include "cli/number_checks.h"
 #include "core/atomic_file.h"
 #include "core/interrupt.h"
 #include "core/json.h"
@@ -106,7 +107,7 @@ void add_assert_prove(CLI::App& verb, Action& action) {
   command->add_option("--max-depth", options->prove.max_bmc_depth, "Cycles to search for counterexamples")
       ->capture_default_str()->check(CLI::Range(0, 100000));
   command->add_option("--time-limit", options->prove.time_limit_s, "Seconds for each assertion")
-      ->capture_default_str()->check(CLI::PositiveNumber);
+      ->capture_default_str()->check(positive_number());
   command->add_option("--witness-dir", options->witness_dir, "Write each counterexample there: .vcd and a Verilator test bench");
   command->footer("Example: callie assert prove fifo.sv --top fifo --json");
   command->callback([options, &action] { action = [options] { return run(*options); }; });

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "cli/model_options.h"
+#include "cli/number_checks.h"
 #include "cli/verbs.h"
 #include "core/interrupt.h"
 #include "core/json.h"
@@ -95,10 +96,10 @@ void add_bench(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand("bench", "measure speed beside the machine's limits");
   auto options = std::make_shared<BenchOptions>();
   options->model.add_to(*verb);
-  verb->add_option("-p", options->speed.prompt, "prompt tokens of a prefill")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("-n", options->speed.generate, "tokens of a decode run")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("--depth", options->speed.depth, "tokens already in the context")->check(CLI::NonNegativeNumber)->capture_default_str();
-  verb->add_option("--repeat", options->speed.repeat, "measured repetitions")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("-p", options->speed.prompt, "prompt tokens of a prefill")->check(positive_number())->capture_default_str();
+  verb->add_option("-n", options->speed.generate, "tokens of a decode run")->check(positive_number())->capture_default_str();
+  verb->add_option("--depth", options->speed.depth, "tokens already in the context")->check(non_negative_number())->capture_default_str();
+  verb->add_option("--repeat", options->speed.repeat, "measured repetitions")->check(positive_number())->capture_default_str();
   verb->add_option("--tests", options->tests, "which of pp,tg,verify,batch (default all)")
       ->delimiter(',')
       ->check(CLI::IsMember({"pp", "tg", "verify", "batch"}));

@@ -4,6 +4,7 @@
 
 #include "cli/exit_options.h"
 #include "cli/model_options.h"
+#include "cli/number_checks.h"
 #include "cli/verbs.h"
 #include "core/atomic_file.h"
 #include "core/interrupt.h"
@@ -298,14 +299,14 @@ void add_bench_edge(CLI::App& bench, Action& action) {
   verb->add_option("--modes", options->modes, "all, or names with commas")->capture_default_str();
   verb->add_option("-n", options->lab.max_new, "tokens a prompt at most")->check(CLI::Range(2, 1 << 20))->capture_default_str();
   verb->add_option("--draft-len", options->lab.draft_len, "tokens of a draft in the fixed modes")->check(CLI::Range(1, 16))->capture_default_str();
-  verb->add_option("--draft-head", options->lab.head_rows, "tokens that the draft chooses from (0 = all)")->check(CLI::NonNegativeNumber)->capture_default_str();
-  verb->add_option("--lambda", options->lab.server_price, "price of server time, for adaptive")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_option("--draft-head", options->lab.head_rows, "tokens that the draft chooses from (0 = all)")->check(non_negative_number())->capture_default_str();
+  verb->add_option("--lambda", options->lab.server_price, "price of server time, for adaptive")->check(non_negative_number())->capture_default_str();
   verb->add_option("--ctx", options->lab.context, "context in tokens")->check(CLI::Range(16, 1 << 20))->capture_default_str();
   options->exits.add_to(*verb, "early exits of BIG (callie tune exits): modes with hints get them");
   verb->add_option("--calibration", options->calibration, "what an earlier run measured, for adaptive's first plans");
   verb->add_option("--save-calibration", options->save_calibration, "file to write what this run measured to");
-  verb->add_option("--skip", options->skip, "prompts to leave out first")->check(CLI::NonNegativeNumber);
-  verb->add_option("--limit", options->limit, "prompts at most (0 = all)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--skip", options->skip, "prompts to leave out first")->check(non_negative_number());
+  verb->add_option("--limit", options->limit, "prompts at most (0 = all)")->check(non_negative_number());
   verb->add_flag("--even", options->even, "only lines whose task_id ends in an even number");
   verb->add_flag("--ignore-eos", options->lab.ignore_end, "go on after the model's own end");
   verb->add_option("--threads", options->target.threads, "threads of either side, which never run together")->check(CLI::Range(0, 1024))->default_val(1);

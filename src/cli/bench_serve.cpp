@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "cli/number_checks.h"
 #include "cli/verbs.h"
 #include "core/json.h"
 #include "serve/load_generator.h"
@@ -116,11 +117,11 @@ void add_bench_serve(CLI::App& bench, Action& action) {
   verb->add_option("--api-key", o.api_key, "key")->envname("OPENAI_API_KEY");
   verb->add_option("--prompts", options->prompts, ".txt (one a line) or .jsonl file of prompts");
   verb->add_option("--clients", o.clients, "closed loop: clients that send one request after the other")->check(CLI::Range(1, 4096))->capture_default_str();
-  verb->add_option("--rate", o.rate, "open loop: Poisson arrivals a second")->check(CLI::NonNegativeNumber);
+  verb->add_option("--rate", o.rate, "open loop: Poisson arrivals a second")->check(non_negative_number());
   verb->add_option("--trace", options->trace, "open loop: CSV whose first column is the arrival in seconds");
-  verb->add_option("--scale", options->scale, "divides the trace's times")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--scale", options->scale, "divides the trace's times")->check(positive_number())->capture_default_str();
   verb->add_option("--requests", o.requests, "requests in all")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  verb->add_option("-n,--max-tokens", o.max_tokens, "tokens of an answer")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("-n,--max-tokens", o.max_tokens, "tokens of an answer")->check(positive_number())->capture_default_str();
   verb->add_option("--temp", o.temperature, "temperature")->capture_default_str();
   verb->add_option("--seed", o.seed, "seed of arrivals and sampling")->capture_default_str();
   verb->add_flag("--keep-eos", options->keep_eos, "answers may end early (default: ignore_eos)");

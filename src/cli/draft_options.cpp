@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 
+#include "cli/number_checks.h"
+
 namespace callie::cli {
 namespace {
 
@@ -26,7 +28,7 @@ void DraftOptions::add_to(CLI::App& verb) {
                   "speculate, with the same result: a small model of the same vocabulary, or ngram (prompt look-up)");
   verb.add_option("--draft-len", draft_len, "tokens of a draft, or auto (by expected gain)")->capture_default_str();
   verb.add_option("--draft-head", head_rows, "tokens that a draft model chooses from, the most frequent ones (0 = all)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative_number())
       ->capture_default_str();
 }
 

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "cli/model_options.h"
+#include "cli/number_checks.h"
 #include "cli/prompt.h"
 #include "cli/verbs.h"
 #include "core/atomic_file.h"
@@ -245,14 +246,14 @@ void add_edge(CLI::App& app, Action& action) {
       ->capture_default_str();
   verb->add_option("--draft-len", options->draft_len, "tokens of a draft (adaptive: at most), or auto")->capture_default_str();
   verb->add_option("--draft-head", options->head_rows, "tokens that the draft chooses from, the most frequent ones (0 = all)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative_number())
       ->capture_default_str();
   verb->add_option("--lambda", options->lambda, "seconds of waiting that a second of the server's time is worth")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative_number())
       ->capture_default_str();
   verb->add_option("--calibration", options->calibration, "file with what earlier sessions measured: read if it exists, then written");
   verb->add_option("--retry-s", options->retry_s, "seconds for which a lost server is looked for")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative_number())
       ->capture_default_str();
   verb->add_option("--offline", options->offline, "when it stays lost: stop, or draft (go on alone, marked as not verified)")
       ->check(CLI::IsMember({"stop", "draft"}))

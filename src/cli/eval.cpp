@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "cli/model_options.h"
+#include "cli/number_checks.h"
 #include "cli/verbs.h"
 #include "core/atomic_file.h"
 #include "core/interrupt.h"
@@ -97,7 +98,7 @@ void add_text_options(CLI::App& verb, const std::shared_ptr<TextOptions>& option
   options->context.add_to(verb);
   verb.add_option("--file", options->file, "text file")->required();
   verb.add_option("--max-tokens", options->max_tokens, "tokens of the text used at most (0 = all; kl: 4096)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative_number())
       ->capture_default_str();
   verb.add_flag("--json", options->json, "one JSON object instead of text");
 }

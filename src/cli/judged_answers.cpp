@@ -1,5 +1,6 @@
 #include "cli/judged_answers.h"
 
+#include "cli/number_checks.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
 
@@ -16,7 +17,7 @@ void JudgedAnswersOptions::add_to(CLI::App& command) {
                      R"(JSON lines {"id", "sample", "Assertion"}; without it the references' own assertions are judged)");
   command.add_option("--threads", threads, "Threads (default: one for each core)")->check(CLI::Range(1, 1024));
   command.add_option("--time-limit", judge.time_limit_s, "Seconds for each question to the prover")
-      ->capture_default_str()->check(CLI::PositiveNumber);
+      ->capture_default_str()->check(positive_number());
 }
 
 StatusOr<JudgedAnswers> judge_answers(const JudgedAnswersOptions& options, bool quiet) {

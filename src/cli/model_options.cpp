@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/number_checks.h"
 #include "io/model_path.h"
 
 
@@ -45,7 +46,7 @@ void SamplingFlags::add_to(CLI::App& verb) {
       ->check(CLI::Range(0.0f, 100.0f))
       ->capture_default_str();
   verb.add_option("--top-k", sampling.top_k, "keep the k best tokens (0 = off)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative_number())
       ->capture_default_str();
   verb.add_option("--top-p", sampling.top_p, "keep the best tokens that hold this probability (1 = off)")
       ->capture_default_str();

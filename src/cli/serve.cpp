@@ -6,6 +6,7 @@
 
 #include "cli/draft_options.h"
 #include "cli/model_options.h"
+#include "cli/number_checks.h"
 #include "cli/verbs.h"
 #include "cli/yaml_config.h"
 #include "core/interrupt.h"
@@ -168,17 +169,17 @@ void add_serve(CLI::App& app, Action& action) {
   verb->add_option("--max-n", o.api.limits.max_n, "highest `n`")->check(CLI::Range(1, 1024))->capture_default_str();
   verb->add_option("--max-body", o.http.max_body_bytes, "bytes of a request's body")->check(CLI::Range(int64_t{1}, int64_t{1} << 32))->capture_default_str();
   verb->add_option("--max-header", o.http.max_header_bytes, "bytes of a request's header")->check(CLI::Range(1024, 1 << 20))->capture_default_str();
-  verb->add_option("--header-timeout", o.http.header_timeout_s, "seconds for a request's header")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("--body-timeout", o.http.body_timeout_s, "seconds for a request's body")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("--idle-timeout", o.http.idle_timeout_s, "seconds that a connection may wait between requests")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("--write-timeout", o.http.write_timeout_s, "seconds without a byte taken before a client is dropped")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--header-timeout", o.http.header_timeout_s, "seconds for a request's header")->check(positive_number())->capture_default_str();
+  verb->add_option("--body-timeout", o.http.body_timeout_s, "seconds for a request's body")->check(positive_number())->capture_default_str();
+  verb->add_option("--idle-timeout", o.http.idle_timeout_s, "seconds that a connection may wait between requests")->check(positive_number())->capture_default_str();
+  verb->add_option("--write-timeout", o.http.write_timeout_s, "seconds without a byte taken before a client is dropped")->check(positive_number())->capture_default_str();
   verb->add_option("--max-connections", o.http.max_connections, "open connections")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  verb->add_option("--request-timeout", o.api.limits.request_timeout_s, "seconds for one answer")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("--drain", o.drain_s, "seconds that open answers may take after SIGTERM")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_option("--request-timeout", o.api.limits.request_timeout_s, "seconds for one answer")->check(positive_number())->capture_default_str();
+  verb->add_option("--drain", o.drain_s, "seconds that open answers may take after SIGTERM")->check(non_negative_number())->capture_default_str();
   verb->add_option("--block-size", o.backend.executor.block_size, "tokens of a KV block; prompts share whole blocks")->check(CLI::IsMember({16, 32, 64, 128, 256}))->capture_default_str();
   verb->add_flag("--no-prefix-cache", o.no_prefix_cache, "do not share computed prefixes between requests");
   verb->add_flag("--no-page", o.no_page, "no chat page at /");
-  verb->add_option("--idle-unload", o.hub.idle_unload_s, "seconds without use before a model leaves memory (0 = never)")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_option("--idle-unload", o.hub.idle_unload_s, "seconds without use before a model leaves memory (0 = never)")->check(non_negative_number())->capture_default_str();
   verb->add_option("--memory-budget", o.memory_budget, "memory of all loaded models, for example 8G");
   verb->add_option("--store", o.store, "SQLite file for stored responses (default: in memory)");
   verb->add_option("--request-log", o.backend.request_log, "JSON lines, one for each request");

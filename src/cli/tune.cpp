@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "cli/model_options.h"
+#include "cli/number_checks.h"
 #include "cli/verbs.h"
 #include "core/interrupt.h"
 #include "core/json.h"
@@ -113,15 +114,15 @@ void add_tune_exits(CLI::App& tune, Action& action) {
   verb->add_option("-o,--out", o.out, "file to write")->required();
   verb->add_option("--eval", o.eval.files, "prompts whose continuations the exits are scored on");
   verb->add_flag("--odd", o.odd, "learn from odd-numbered problems only, score on even-numbered ones");
-  verb->add_option("--tokens", o.corpus.tokens, "positions to learn from at most")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("--rows", o.rows, "stop reading after so many of them, a fair sample (0 = read all)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--continued", o.corpus.continued, "prompts of each file that the model itself continues")->check(CLI::NonNegativeNumber)->capture_default_str();
-  verb->add_option("--continue-tokens", o.corpus.continue_tokens, "tokens of a continuation")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("--eval-prompts", o.eval.continued, "prompts of each file to score on")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--tokens", o.corpus.tokens, "positions to learn from at most")->check(positive_number())->capture_default_str();
+  verb->add_option("--rows", o.rows, "stop reading after so many of them, a fair sample (0 = read all)")->check(non_negative_number());
+  verb->add_option("--continued", o.corpus.continued, "prompts of each file that the model itself continues")->check(non_negative_number())->capture_default_str();
+  verb->add_option("--continue-tokens", o.corpus.continue_tokens, "tokens of a continuation")->check(positive_number())->capture_default_str();
+  verb->add_option("--eval-prompts", o.eval.continued, "prompts of each file to score on")->check(positive_number())->capture_default_str();
   verb->add_option("--layers", o.layers, "layers after which exits stand (default: at five and at six sevenths)")->delimiter(',');
-  verb->add_option("--head-rows", o.fit.head_rows, "tokens that an exit chooses from, the most frequent ones of the corpus")->check(CLI::PositiveNumber)->capture_default_str();
-  verb->add_option("--ridge", o.fit.ridge, "weight of the regression's penalty")->check(CLI::NonNegativeNumber)->capture_default_str();
-  verb->add_option("--refine", o.fit.refine.positions, "positions that the second stage learns from (0 = closed form only)")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_option("--head-rows", o.fit.head_rows, "tokens that an exit chooses from, the most frequent ones of the corpus")->check(positive_number())->capture_default_str();
+  verb->add_option("--ridge", o.fit.ridge, "weight of the regression's penalty")->check(non_negative_number())->capture_default_str();
+  verb->add_option("--refine", o.fit.refine.positions, "positions that the second stage learns from (0 = closed form only)")->check(non_negative_number())->capture_default_str();
   verb->add_option("--rank", o.fit.refine.rank, "of the second stage's correction")->check(CLI::Range(1, 1024))->capture_default_str();
   verb->add_flag("--json", o.json, "JSON on stdout");
   verb->callback([options, &action] { action = [options] { return tune_exits(*options); }; });
