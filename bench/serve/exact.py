@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Exactness under load: 64 concurrent mixed requests (Spec-Bench prompts, greedy and seeded, other lengths) give the bytes
-that each gets alone: with and without prefix cache, with blocks so few that requests are preempted, and after kill -9 in
-the middle of the load and a restart on the same response store.
+"""Exactness under load: 64 concurrent mixed requests (Spec-Bench prompts, other lengths, greedy and seeded, every sampling
+setting, log-probabilities, several choices, a JSON schema) give the bytes that each gets alone: beside clients that go away in
+the middle of theirs, with and without prefix cache, with blocks so few that requests are preempted, and after kill -9 in the
+middle of the load and a restart on the same response store.
 
     exact.py CALLIE MODEL [--prompts spec-bench-question.jsonl] [--requests 64] [--kv-memory 22M]
 
@@ -29,23 +30,57 @@ def post(server, body, path="/v1/chat/completions"):
     return json.loads(urllib.request.urlopen(request, timeout=600).read())
 
 
+# What requests ask of the sampler, by turns.
+SAMPLERS = [
+    {"temperature": 0},
+    {"temperature": 0.9},
+    {"temperature": 0, "logprobs": True, "top_logprobs": 3},
+    {"temperature": 0.8, "top_k": 5},
+    {"temperature": 1.3, "top_p": 0.6},
+    {"temperature": 1.1, "min_p": 0.2, "top_k": 0, "top_p": 1},
+    {"temperature": 0, "repeat_penalty": 1.3},
+    {"temperature": 0.7, "presence_penalty": 0.8, "frequency_penalty": 0.4},
+    {"temperature": 0, "logit_bias": {"30": 4, "260": -6}},
+    {"temperature": 0.9, "n": 3},
+    {"temperature": 0, "stop": [" the", "."]},
+    {"temperature": 0.6, "response_format": {"type": "json_schema", "json_schema": {"name": "word", "strict": True, "schema": {
+        "type": "object", "properties": {"word": {"type": "string", "maxLength": 12}, "n": {"type": "integer"}},
+        "required": ["word", "n"], "additionalProperties": False}}}},
+]
+
+
 def bodies_of(path, n):
     texts = [f"Tell me fact number {i} about {'the sea' if i % 2 else 'old maps'}." * (1 + i % 4) for i in range(n)]
     if path:
         found = [json.loads(line)["turns"][0] for line in open(path)]
         found = [text for text in found if len(text) < 200]
         texts = [found[i * len(found) // n] for i in range(n)]
-    return [{"messages": [{"role": "user", "content": text}], "max_tokens": 36 + i % 5 * 8, "ignore_eos": True, "seed": i,
-             "temperature": 0.9 if i % 3 == 0 else 0} for i, text in enumerate(texts)]
+    return [{"messages": [{"role": "user", "content": text}], "max_tokens": 36 + i % 5 * 8, "seed": i,
+             "ignore_eos": "response_format" not in SAMPLERS[i % len(SAMPLERS)]} | SAMPLERS[i % len(SAMPLERS)]
+            for i, text in enumerate(texts)]
 
 
 def content(server, body):
-    return post(server, body)["choices"][0]["message"]["content"]
+    """All that the request decides: texts, finish reasons, log-probabilities."""
+    return post(server, body)["choices"]
+
+
+def leave(server, body):
+    """Reads the beginning of a long stream and goes away."""
+    request = urllib.request.Request(server.url + "/v1/chat/completions", json.dumps(body | {"stream": True, "max_tokens": 150}).encode(),
+                                     {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        answer.read(200)
 
 
 def together(server, bodies):
-    with concurrent.futures.ThreadPoolExecutor(len(bodies)) as pool:
-        return list(pool.map(lambda body: content(server, body), bodies))
+    """The answers, beside one client for every fourth that goes away."""
+    with concurrent.futures.ThreadPoolExecutor(2 * len(bodies)) as pool:
+        company = [pool.submit(leave, server, body) for body in bodies[::4]]
+        answers = list(pool.map(lambda body: content(server, body), bodies))
+        for one in company:
+            one.result()
+        return answers
 
 
 def steps_of(path):
@@ -97,7 +132,10 @@ def main():
             except BaseException:
                 server.stop()
                 raise
-            rounds[name] = {"different": sum(a != b for a, b in zip(answers, alone)), "blocks_left": server.metric("callie_kv_blocks_used")}
+            while server.metric("callie_batch") + server.metric("callie_queue"):
+                time.sleep(0.05)  # those who went away
+            rounds[name] = {"different": sum(a != b for a, b in zip(answers, alone)), "cancelled": server.metric("callie_answers_cancelled_total"),
+                            "blocks_left": server.metric("callie_kv_blocks_used")}
             return server
 
         with load("prefix cache"):

@@ -159,6 +159,16 @@ pub unsafe extern "C" fn callie_matcher_clone(matcher: *const Matcher) -> *mut M
         .map_or(std::ptr::null_mut(), |copy| Box::into_raw(Box::new(copy)))
 }
 
+/// Back to the beginning, with what the lexer has built; false when that cannot be, after an error.
+///
+/// # Safety
+/// `matcher` came from this library.
+#[no_mangle]
+pub unsafe extern "C" fn callie_matcher_reset(matcher: *mut Matcher) -> bool {
+    let matcher = &mut *matcher;
+    guarded(std::ptr::null_mut(), || matcher.reset().map_err(|error| error.to_string())).is_some()
+}
+
 /// # Safety
 /// `matcher` came from this library and is freed once.
 #[no_mangle]

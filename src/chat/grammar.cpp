@@ -1,11 +1,26 @@
 #include "chat/grammar.h"
 
+#include <algorithm>
+#include <list>
+#include <mutex>
 #include <unordered_map>
 
 #include "chat/rust_api.h"
 #include "tokenizer/tokenizer.h"
 
 namespace callie {
+
+namespace {
+
+/// What a matcher was made from, and the tokens that it has read for all its answers.
+struct Origin {
+  GrammarCompiler::Kind kind;
+  std::string source;
+  std::vector<std::string> warnings;
+  int64_t tokens = 0;
+};
+
+}  // namespace
 
 struct GrammarCompiler::Impl {
   const Tokenizer* tokenizer = nullptr;
@@ -18,7 +33,50 @@ struct GrammarCompiler::Impl {
   Impl() = default;
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
-  ~Impl() { rust::callie_grammar_factory_free(factory); }
+  ~Impl() {
+    for (const Idle& one : idle) rust::callie_matcher_free(one.matcher);
+    rust::callie_grammar_factory_free(factory);
+  }
+
+  /// A matcher of an ended answer of the same constraint, at its beginning; null when there is none. It has built its lexer's
+  /// states, so its masks take a fraction of a fresh one's time; they are the same.
+  rust::CallieMatcher* take(Kind kind, std::string_view source, Origin& origin) {
+    std::lock_guard lock(mutex);
+    for (auto one = idle.begin(); one != idle.end(); ++one) {
+      if (one->origin.kind != kind || one->origin.source != source) continue;
+      rust::CallieMatcher* matcher = one->matcher;
+      origin = std::move(one->origin);
+      idle.erase(one);
+      return matcher;
+    }
+    return nullptr;
+  }
+
+  /// Takes a matcher over when its answer has ended.
+  void give_back(rust::CallieMatcher* matcher, Origin origin) {
+    // What it has built grows with what it has read, up to a limit of the library at which it would fail.
+    if (origin.tokens >= kMaxRead || !rust::callie_matcher_reset(matcher)) return rust::callie_matcher_free(matcher);
+    rust::CallieMatcher* oldest = nullptr;
+    {
+      std::lock_guard lock(mutex);
+      idle.push_front({matcher, std::move(origin)});
+      if (idle.size() > kMaxIdle) {
+        oldest = idle.back().matcher;
+        idle.pop_back();
+      }
+    }
+    rust::callie_matcher_free(oldest);
+  }
+
+ private:
+  struct Idle {
+    rust::CallieMatcher* matcher;
+    Origin origin;
+  };
+  static constexpr int64_t kMaxRead = 4096;
+  static constexpr size_t kMaxIdle = 64;
+  std::mutex mutex;
+  std::list<Idle> idle;  // the latest first; guarded by mutex
 };
 
 namespace {
@@ -35,11 +93,28 @@ size_t tokenize(const void* user_data, const uint8_t* bytes, size_t length, uint
   return found->size();
 }
 
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    if (end > begin) lines.emplace_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
 class GrammarMask : public TokenMask {
  public:
-  GrammarMask(std::shared_ptr<const GrammarCompiler::Impl> shared, rust::CallieMatcher* matcher)
-      : shared_(std::move(shared)), matcher_(matcher) {}
-  ~GrammarMask() override { rust::callie_matcher_free(matcher_); }
+  /// `origin` is null for a clone, whose matcher nobody uses again.
+  GrammarMask(std::shared_ptr<GrammarCompiler::Impl> shared, rust::CallieMatcher* matcher, std::unique_ptr<Origin> origin)
+      : shared_(std::move(shared)), matcher_(matcher), origin_(std::move(origin)) {}
+  ~GrammarMask() override {
+    if (origin_) {
+      shared_->give_back(matcher_, std::move(*origin_));
+    } else {
+      rust::callie_matcher_free(matcher_);
+    }
+  }
   GrammarMask(const GrammarMask&) = delete;
   GrammarMask& operator=(const GrammarMask&) = delete;
 
@@ -78,6 +153,7 @@ class GrammarMask : public TokenMask {
     const int32_t done = rust::callie_matcher_accept(matcher_, static_cast<uint32_t>(token), &problem);
     if (done < 0) return invalid_argument("grammar: {}", rust::take(problem));
     if (done == 0) return invalid_argument("grammar: the token {} is not allowed here", token);
+    if (origin_) ++origin_->tokens;
     return {};
   }
 
@@ -87,7 +163,7 @@ class GrammarMask : public TokenMask {
   std::unique_ptr<TokenMask> clone() const override {
     rust::CallieMatcher* copy = rust::callie_matcher_clone(matcher_);
     if (!copy) return nullptr;
-    auto made = std::make_unique<GrammarMask>(shared_, copy);
+    auto made = std::make_unique<GrammarMask>(shared_, copy, nullptr);
     made->ended_ = ended_;
     return made;
   }
@@ -108,8 +184,9 @@ class GrammarMask : public TokenMask {
     word = on ? word | 1u << (id % 32) : word & ~(1u << (id % 32));
   }
 
-  std::shared_ptr<const GrammarCompiler::Impl> shared_;
+  std::shared_ptr<GrammarCompiler::Impl> shared_;
   rust::CallieMatcher* matcher_;
+  std::unique_ptr<Origin> origin_;
   bool ended_ = false;
 };
 
@@ -160,26 +237,24 @@ StatusOr<std::shared_ptr<const GrammarCompiler>> GrammarCompiler::create(const T
 
 StatusOr<GrammarCompiler::Compiled> GrammarCompiler::compile(Kind kind, std::string_view source) const {
   static constexpr const char* kNames[] = {"JSON schema", "regular expression", "grammar"};
-  const int32_t number = static_cast<int32_t>(kind);
-  rust::CallieRustBytes warnings, problem;
-  rust::CallieMatcher* matcher = rust::callie_matcher_new(impl_->factory, number, rust::data(source), source.size(),
-                                                          &warnings, &problem);
+  auto origin = std::make_unique<Origin>();
+  rust::CallieMatcher* matcher = impl_->take(kind, source, *origin);
   if (!matcher) {
-    std::string message = rust::take(problem);
-    for (char& c : message) {
-      if (c == '\n' || c == '\r') c = ' ';
+    const int32_t number = static_cast<int32_t>(kind);
+    rust::CallieRustBytes warnings, problem;
+    matcher = rust::callie_matcher_new(impl_->factory, number, rust::data(source), source.size(), &warnings, &problem);
+    if (!matcher) {
+      std::string message = rust::take(problem);
+      for (char& c : message) {
+        if (c == '\n' || c == '\r') c = ' ';
+      }
+      return invalid_argument("{}: {}", kNames[number], message);
     }
-    return invalid_argument("{}: {}", kNames[number], message);
+    *origin = {kind, std::string(source), lines_of(rust::take(warnings)), 0};
   }
   Compiled compiled;
-  compiled.mask = std::make_unique<GrammarMask>(impl_, matcher);
-  const std::string lines = rust::take(warnings);
-  for (size_t begin = 0; begin < lines.size();) {
-    size_t end = lines.find('\n', begin);
-    if (end == std::string::npos) end = lines.size();
-    if (end > begin) compiled.warnings.push_back(lines.substr(begin, end - begin));
-    begin = end + 1;
-  }
+  compiled.warnings = origin->warnings;
+  compiled.mask = std::make_unique<GrammarMask>(impl_, matcher, std::move(origin));
   return compiled;
 }
 

@@ -36,6 +36,7 @@ struct CallieMatcher;
 CallieMatcher* callie_matcher_new(const CallieGrammarFactory* factory, int32_t kind, const uint8_t* source,
                                   size_t length, CallieRustBytes* warnings, CallieRustBytes* error);
 CallieMatcher* callie_matcher_clone(const CallieMatcher* matcher);
+bool callie_matcher_reset(CallieMatcher* matcher);
 void callie_matcher_free(CallieMatcher* matcher);
 bool callie_matcher_mask(CallieMatcher* matcher, uint32_t* words, size_t count, CallieRustBytes* error);
 int32_t callie_matcher_accept(CallieMatcher* matcher, uint32_t token, CallieRustBytes* error);

@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -122,9 +123,11 @@ Status serve(ServeOptions& options) {
   options.api.defaults.sampling = options.sampling.sampling;
   options.api.defaults.stop = options.sampling.stops;
   options.api.page = !options.no_page;
-  serve::HttpServer* listening = nullptr;
-  serve::Api api(options.api, std::move(keys), &hub, &metrics, store.get(),
-                 [&listening] { return listening ? listening->stats() : serve::HttpStats(); });
+  std::atomic<const serve::HttpServer*> listening = nullptr;  // requests come before start() returns
+  serve::Api api(options.api, std::move(keys), &hub, &metrics, store.get(), [&listening] {
+    const serve::HttpServer* server = listening;
+    return server ? server->stats() : serve::HttpStats();
+  });
   CALLIE_ASSIGN_OR_RETURN(const auto server, serve::HttpServer::start(options.http, [&api](auto exchange) { api.handle(std::move(exchange)); },
                                                    [&api](const auto& request, int status, double seconds) {
                                                      api.answered(request, status, seconds);

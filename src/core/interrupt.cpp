@@ -1,21 +1,25 @@
 #include "core/interrupt.h"
 
+#include <atomic>
 #include <csignal>
+#include <cstdint>
 #include <ctime>
 #include <unistd.h>
 
 namespace callie {
 namespace {
 
-volatile std::sig_atomic_t flag = 0;
-volatile std::sig_atomic_t last_s = 0;
+// Set by the handler, read by any thread.
+std::atomic<bool> flag{false};
+std::atomic<int64_t> last_s{0};
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int64_t>::is_always_lock_free);
 
 extern "C" void on_signal(int) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  const auto now_s = static_cast<std::sig_atomic_t>(now.tv_sec);
+  const auto now_s = static_cast<int64_t>(now.tv_sec);
   if (flag && now_s - last_s < 2) _exit(130);
-  flag = 1;
+  flag = true;
   last_s = now_s;
 }
 
@@ -29,7 +33,7 @@ void install_interrupt_handler(bool with_term) {
   if (with_term) sigaction(SIGTERM, &action, nullptr);
 }
 
-bool interrupted() { return flag != 0; }
-void clear_interrupt() { flag = 0; }
+bool interrupted() { return flag; }
+void clear_interrupt() { flag = false; }
 
 }  // namespace callie

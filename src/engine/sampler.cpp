@@ -75,8 +75,17 @@ StatusOr<int32_t> Sampler::choose(std::span<const float> logits, float* margin) 
     if (mask_) {
       allowed_.resize((logits.size() + 31) / 32);
       CALLIE_RETURN_IF_ERROR(mask_->fill(allowed_));
-      for (size_t i = 0; i < adjusted_.size(); ++i) {
-        if (!(allowed_[i / 32] >> (i % 32) & 1)) adjusted_[i] = kMinusInfinity;
+      for (size_t begin = 0; begin < adjusted_.size(); begin += 32) {
+        const uint32_t word = allowed_[begin / 32];
+        if (word == 0xffffffffu) continue;
+        const size_t end = std::min(begin + 32, adjusted_.size());
+        if (word == 0) {
+          std::fill(adjusted_.begin() + begin, adjusted_.begin() + end, kMinusInfinity);
+          continue;
+        }
+        for (size_t i = begin; i < end; ++i) {
+          if (!(word >> (i - begin) & 1)) adjusted_[i] = kMinusInfinity;
+        }
       }
     }
     values = adjusted_;

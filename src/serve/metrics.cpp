@@ -7,11 +7,11 @@
 namespace callie::serve {
 
 Histogram::Histogram(double first) {
-  static constexpr double kSteps[] = {1, 2.5, 5};
+  static constexpr double kSteps[] = {1, 1.5, 2, 3, 4, 5, 7};
   double decade = first;
   for (size_t i = 0; i < bounds_.size(); ++i) {
-    bounds_[i] = decade * kSteps[i % 3];
-    if (i % 3 == 2) decade *= 10;
+    bounds_[i] = decade * kSteps[i % std::size(kSteps)];
+    if (i % std::size(kSteps) == std::size(kSteps) - 1) decade *= 10;
   }
 }
 

@@ -13,7 +13,7 @@
 
 namespace callie::serve {
 
-/// A Prometheus histogram of seconds: 16 bounds in steps of about 1, 2.5, 5 from `first` on.
+/// A Prometheus histogram of seconds: 37 bounds in steps of 1, 1.5, 2, 3, 4, 5, 7 from `first` on.
 class Histogram {
  public:
   explicit Histogram(double first = 0.001);
@@ -22,8 +22,8 @@ class Histogram {
   std::string text(std::string_view name, std::string_view help) const;
 
  private:
-  std::array<double, 16> bounds_;
-  std::array<std::atomic<int64_t>, 17> counts_{};
+  std::array<double, 37> bounds_;
+  std::array<std::atomic<int64_t>, 38> counts_{};
   std::atomic<double> sum_{0};
 };
 

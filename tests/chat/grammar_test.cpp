@@ -57,6 +57,36 @@ TEST_F(Grammar, JsonSchema) {
   EXPECT_FALSE(accepts(*compile(GrammarCompiler::Kind::kJsonSchema, schema), R"({"no)"));
 }
 
+// The matcher of an ended answer serves the next one: its masks are those of a fresh one, wherever the last answer ended.
+TEST_F(Grammar, AUsedMatcherGivesTheSameMasks) {
+  const std::string schema = R"({"type":"object","properties":{"id":{"type":"string","pattern":"^[a-f]{2,9}$"},)"
+                             R"("n":{"type":"array","items":{"type":"integer","minimum":3}}},"required":["id","n"],)"
+                             R"("additionalProperties":false})";
+  const std::vector<std::string> texts = {R"({"id":"abc","n":[3,14]})", R"({"id":"ff","n":[]})", R"({"id":"abcdefabc","n":[999]})",
+                                          R"({"i)", "", R"({"id":"cafe","n":[30,4,5,666)", R"({"id":"xx)"};
+  std::vector<uint32_t> expected((tokenizer_->vocab_size() + 31) / 32), got(expected.size());
+  for (size_t round = 0; round < 3 * texts.size(); ++round) {
+    const std::string& text = texts[round * 3 % texts.size()];
+    auto fresh_compiler = *GrammarCompiler::create(*tokenizer_);
+    auto fresh = fresh_compiler->compile(GrammarCompiler::Kind::kJsonSchema, schema);
+    auto used = compiler_->compile(GrammarCompiler::Kind::kJsonSchema, schema);
+    ASSERT_TRUE(fresh.ok() && used.ok());
+    EXPECT_EQ(fresh->warnings, used->warnings);
+    auto copy = round % 2 ? used->mask->clone() : nullptr;
+    for (unsigned char byte : text) {
+      ASSERT_TRUE(fresh->mask->fill(expected).ok());
+      ASSERT_TRUE(used->mask->fill(got).ok());
+      ASSERT_EQ(got, expected) << text << " before " << byte;
+      EXPECT_EQ(used->mask->can_end(), fresh->mask->can_end());
+      EXPECT_EQ(used->mask->forced(), fresh->mask->forced());
+      const bool allowed = fresh->mask->accept(2 + byte).ok();
+      EXPECT_EQ(used->mask->accept(2 + byte).ok(), allowed);
+      if (!allowed) break;
+    }
+    EXPECT_EQ(used->mask->must_end(), fresh->mask->must_end());
+  }
+}
+
 TEST_F(Grammar, RegexAndLark) {
   auto regex = compile(GrammarCompiler::Kind::kRegex, "[ab]+c");
   ASSERT_TRUE(regex);

@@ -25,6 +25,7 @@ export function App({ saved, initialSettings }: Props) {
   const stopper = useRef<AbortController | null>(null);
   const log = useRef<HTMLDivElement>(null);
   const composer = useRef<HTMLTextAreaElement>(null);
+  const menu = useRef<HTMLButtonElement>(null);
   const following = useRef(true); // scrolls along unless the reader scrolled up
 
   const changeSettings = useCallback((change: Partial<Settings>) => {
@@ -137,9 +138,19 @@ export function App({ saved, initialSettings }: Props) {
     if (current.id === next.id) setCurrent(next);
   };
 
+  // The list lies over the page on a phone: the focus goes there and comes back.
+  const closeSidebar = () => {
+    setShowSidebar(false);
+    menu.current?.focus();
+  };
+  useEffect(() => {
+    if (showSidebar) document.querySelector<HTMLButtonElement>(".sidebar .close")?.focus();
+  }, [showSidebar]);
+
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.key === "Escape" && running) stop();
+      if (event.key === "Escape" && showSidebar) closeSidebar();
+      else if (event.key === "Escape" && running) stop();
       if (event.key.toLowerCase() === "o" && (event.ctrlKey || event.metaKey) && event.shiftKey) {
         event.preventDefault();
         open(newConversation());
@@ -147,17 +158,18 @@ export function App({ saved, initialSettings }: Props) {
     };
     window.addEventListener("keydown", onKey);
     return () => window.removeEventListener("keydown", onKey);
-  }, [running]);
+  }, [running, showSidebar]);
 
   const last = current.messages.length - 1;
   return (
     <div class={`page${showSidebar ? " with-sidebar" : ""}`}>
       <a class="skip" href="#message">Skip to the message field</a>
       <Sidebar conversations={conversations} currentId={current.id} busy={running} onOpen={open} onRename={rename}
-        onRemove={remove} onNew={() => open(newConversation())} onClose={() => setShowSidebar(false)} />
+        onRemove={remove} onNew={() => open(newConversation())} onClose={closeSidebar} />
+      {showSidebar && <div class="backdrop" onClick={closeSidebar} />}
       <main class="main">
         <header class="bar">
-          <button type="button" class="icon menu" aria-label="Conversations" aria-expanded={showSidebar}
+          <button type="button" ref={menu} class="icon menu" aria-label="Conversations" aria-expanded={showSidebar}
             onClick={() => setShowSidebar(!showSidebar)}>☰</button>
           <h1>{titleOf(current)}</h1>
           <label class="picker">

@@ -1,6 +1,8 @@
 import type { RefObject } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
+const kNarrow = matchMedia("(max-width: 720px)"); // as in the style sheet
+
 interface Props {
   field: RefObject<HTMLTextAreaElement>;
   running: boolean;
@@ -10,6 +12,13 @@ interface Props {
 
 export function Composer({ field, running, onSend, onStop }: Props) {
   const [text, setText] = useState("");
+  const [narrow, setNarrow] = useState(kNarrow.matches);
+
+  useEffect(() => {
+    const onChange = () => setNarrow(kNarrow.matches);
+    kNarrow.addEventListener("change", onChange);
+    return () => kNarrow.removeEventListener("change", onChange);
+  }, []);
 
   useEffect(() => field.current?.focus(), []);
   useEffect(() => {
@@ -28,7 +37,7 @@ export function Composer({ field, running, onSend, onStop }: Props) {
   return (
     <form class="composer" onSubmit={(event) => { event.preventDefault(); send(); }}>
       <textarea id="message" rows={1} ref={field} value={text} aria-label="Message"
-        placeholder="Message (Enter sends, Shift+Enter breaks the line)"
+        placeholder={narrow ? "Message" : "Message (Enter sends, Shift+Enter breaks the line)"}
         onInput={(event) => setText(event.currentTarget.value)}
         onKeyDown={(event) => {
           if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;

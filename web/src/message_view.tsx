@@ -23,8 +23,8 @@ function CopyButton({ text, label }: { text: string; label: string }) {
 }
 
 function SpeedLine({ speed, running }: { speed: Speed; running: boolean }) {
-  const parts = [`${speed.tokensPerSecond.toFixed(1)} tokens/s`, `${speed.completionTokens} tokens`,
-    `first after ${Math.round(speed.firstTokenMs)} ms`];
+  const parts = [`${speed.completionTokens} tokens`, `first after ${Math.round(speed.firstTokenMs)} ms`];
+  if (speed.tokensPerSecond > 0) parts.unshift(`${speed.tokensPerSecond.toFixed(speed.tokensPerSecond < 100 ? 1 : 0)} tokens/s`);
   if (!running && speed.promptTokens) {
     parts.push(`prompt ${speed.promptTokens} tokens, ${speed.cachedTokens} from the cache`);
   }

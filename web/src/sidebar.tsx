@@ -35,7 +35,10 @@ export function Sidebar({ conversations, currentId, busy, onOpen, onRename, onRe
               ? <input aria-label="New title" value={titleOf(one)} ref={(field) => field?.focus()}
                   onBlur={() => setRenaming("")}
                   onKeyDown={(event) => {
-                    if (event.key === "Escape") setRenaming("");
+                    if (event.key === "Escape") {
+                      event.stopPropagation();
+                      setRenaming("");
+                    }
                     if (event.key !== "Enter") return;
                     onRename(one, event.currentTarget.value.trim());
                     setRenaming("");

@@ -214,8 +214,15 @@ const tests = {
     await picture("phone");
     await page.click(button("Conversations"));
     await page.waitForSelector(button("Close the list"));
+    const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label"));
+    await page.waitForFunction(() => document.activeElement.getAttribute("aria-label") === "Close the list");
     await picture("phone-list");
-    await page.click(button("Close the list"));
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(button("Close the list"), { hidden: true });
+    assert.equal(await focused(), "Conversations");
+    await page.click(button("Conversations"));
+    await page.mouse.click(350, 400); // beside the list
+    await page.waitForSelector(button("Close the list"), { hidden: true });
   },
 
   async "a server that is gone is said in words, and the question is kept"() {
