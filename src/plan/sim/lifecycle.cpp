@@ -83,7 +83,8 @@ void Run::fail(Client& c) {
   for (size_t s = 0; s < c.servers.size(); ++s) {
     lost.insert(lost.end(), c.servers[s].begin(), c.servers[s].end());
     c.servers[s].clear();
-    c.serving[s] = 0;
+    if (c.ends[s] != kNever) c.busy_time -= c.ends[s] - now_;
+    c.ends[s] = kNever;
   }
   // A lost branch takes its request along, even when the request's own branch had ended.
   for (size_t i = 0, n = lost.size(); i < n; ++i) {

@@ -95,7 +95,7 @@ Status Run::prepare() {
         c.next_planned.resize(c.engines.size());
       } else {
         c.servers.resize(group.station.servers);
-        c.serving.resize(group.station.servers);
+        c.ends.resize(group.station.servers, kNever);
       }
       by_role_[static_cast<int>(group.role)].push_back(static_cast<int>(clients_.size()));
       clients_.push_back(std::move(c));

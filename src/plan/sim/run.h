@@ -70,7 +70,7 @@ class Run {
     // Stations.
     Ring<uint32_t> queue;
     std::vector<std::vector<uint32_t>> servers;
-    std::vector<uint8_t> serving;
+    std::vector<Ns> ends;  // of each server's batch; kNever: idle
     // What routers read.
     int64_t inside = 0, outstanding = 0;
     int64_t seen_inside = 0, seen_outstanding = 0, sent_requests = 0, sent_tokens = 0;

@@ -19,7 +19,7 @@ void Run::station_start(Client& c) {
   const auto self = static_cast<uint32_t>(&c - clients_.data());
   if (!c.up) return;
   for (int server = 0; server < s.servers && !c.queue.empty(); ++server) {
-    if (c.serving[server]) continue;
+    if (c.ends[server] != kNever) continue;
     if (c.queue.size() < s.max_batch && s.max_wait > 0) {
       const Ns due = live_[c.queue.front()].entered + s.max_wait;
       if (due > now_) {
@@ -42,8 +42,8 @@ void Run::station_start(Client& c) {
     }
     const double ms = longest + s.service.batch_ms + s.service.per_query_ms * static_cast<double>(batch.size()) +
                       s.service.per_token_us * tokens / 1e3;
-    c.serving[server] = 1;
     const Ns time = from_ms(ms);
+    c.ends[server] = now_ + time;
     c.busy_time += time;
     ++c.steps;
     events_.push(now_ + time, EventType::kStation, self, static_cast<uint32_t>(server));
@@ -51,8 +51,8 @@ void Run::station_start(Client& c) {
 }
 
 void Run::station_done(Client& c, int server) {
-  if (!c.serving[server]) return;
-  c.serving[server] = 0;
+  if (c.ends[server] != now_) return;  // of a batch that a failure ended
+  c.ends[server] = kNever;
   scratch_ids_.assign(c.servers[server].begin(), c.servers[server].end());
   c.servers[server].clear();
   const StageSlot slot = c.role == Role::kPreprocess ? kSlotPre : c.role == Role::kRag ? kSlotRag : kSlotPost;
