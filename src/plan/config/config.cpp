@@ -119,13 +119,16 @@ StatusOr<Override> model_override(const std::string& config, const std::string& 
   const size_t equals = model_config.find('=');
   std::string name = equals == std::string::npos ? "" : model_config.substr(0, equals);
   const std::string file = equals == std::string::npos ? model_config : model_config.substr(equals + 1);
+  CALLIE_ASSIGN_OR_RETURN(const YAML::Node root, load_yaml(config));
+  const YAML::Node models = root["models"];
+  const bool some = models.IsDefined() && models.IsMap();
   if (name.empty()) {
-    CALLIE_ASSIGN_OR_RETURN(const YAML::Node root, load_yaml(config));
-    const YAML::Node models = root["models"];
-    if (!models.IsDefined() || !models.IsMap() || models.size() != 1) {
+    if (!some || models.size() != 1) {
       return invalid_argument("{}: models: not exactly one: say which with --model-config NAME=FILE", config);
     }
     name = models.begin()->first.Scalar();
+  } else if (!some || !models[name].IsDefined()) {
+    return invalid_argument("{}: models: no \"{}\", which --model-config names", config, name);
   }
   return Override{"models." + name + ".hf", fs::absolute(file).string()};
 }

@@ -85,6 +85,10 @@ void ConfigReader::read_client(YamlMap& client) {
 
 void ConfigReader::read_engine(YamlMap& client, GroupSpec& group, const ModelEntry& model, const HardwareEntry& hw) {
   group.model = model.shape;
+  if (!model.shape.decoder) {
+    client.fail("model", fmt::format("{} is an encoder and generates nothing (role rag embeds with it)", model.shape.name));
+    return;
+  }
   Parallelism& p = group.parallelism;
   p.tp = static_cast<int>(client.integer("tp", 1, 1, 1024));
   p.pp = static_cast<int>(client.integer("pp", 1, 1, 1024));

@@ -32,7 +32,10 @@ std::string perf_root(const ReplayOptions& options) {
 }
 
 StatusOr<ModelShape> shape_of(const RecordedRun::Instance& in, const ReplayOptions& options) {
-  return options.model_config.empty() ? find_model(in.model) : model_from_config(options.model_config);
+  CALLIE_ASSIGN_OR_RETURN(ModelShape shape, options.model_config.empty() ? find_model(in.model)
+                                                                         : model_from_config(options.model_config));
+  if (!shape.decoder) return invalid_argument("{}: an encoder, which generates nothing", shape.name);
+  return shape;
 }
 
 }  // namespace
