@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -80,6 +81,25 @@ TEST(Capacity, SmallestCountEqualsExhaustiveSearch) {
   }
   EXPECT_GE(found, 50);
   EXPECT_GE(exhaustive, 10 * searched) << found << " spaces";
+}
+
+TEST(Sweep, OneThreadAndManyWriteTheSameBytes) {
+  const TemporaryFile config(random_space(11) +
+                             "sweep: {grid: {llm.count: [1, 2, 3, 4], llm.sched.max_seqs: [4, 32], llm.tp: [1, 3]}}\n");
+  const auto bytes = [&](int threads, bool resume, const std::string& before) {
+    const TemporaryFile csv(before);
+    auto points = sweep(config.path(), csv.path(), resume, threads, true);
+    EXPECT_TRUE(points.ok()) << points.status().message();
+    std::ifstream in(csv.path());
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const std::string one = bytes(1, false, "");
+  EXPECT_EQ(std::count(one.begin(), one.end(), '\n'), 1 + 16);
+  for (const int threads : {2, 5, 16}) EXPECT_EQ(bytes(threads, false, ""), one);
+  // Half of the rows kept: the rest is computed and the file is the same.
+  size_t half = 0;
+  for (int row = 0; row < 8; ++row) half = one.find('\n', half) + 1;
+  EXPECT_EQ(bytes(3, true, one.substr(0, half)), one);
 }
 
 TEST(Sweep, HalvingKeepsTheBestAndSaysWhatItDropped) {

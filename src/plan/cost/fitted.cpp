@@ -199,6 +199,7 @@ StatusOr<FittedModel> fit_steps(const std::vector<StepSample>& steps, const std:
       r.most_work = std::max(r.most_work, s.prefill_work);
     }
     r.samples = static_cast<int64_t>(mine.size());
+    const std::vector<const StepSample*> all = mine;
     if (mine.size() < 5) continue;
     any = true;
     r.knots_prefill = knots(prefill);
@@ -238,6 +239,19 @@ StatusOr<FittedModel> fit_steps(const std::vector<StepSample>& steps, const std:
       r.left_out = static_cast<int64_t>(mine.size() - kept.size());
       mine = std::move(kept);
       weights.assign(mine.size(), 1);
+    }
+    // What counts in a queue is the mean: short pauses of single steps belong to it, steps of several times the line do not.
+    constexpr double kPause = 3;
+    double measured = 0, predicted = 0;
+    for (const StepSample* s : all) {
+      features(r, *s, f);
+      const double line = dot(r.beta, f);
+      if (s->step_us > kPause * line) continue;
+      measured += s->step_us;
+      predicted += line;
+    }
+    if (predicted > 0) {
+      for (double& b : r.beta) b *= measured / predicted;
     }
     std::sort(errors.begin(), errors.end());
     r.median_error = errors[errors.size() / 2];

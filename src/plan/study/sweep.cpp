@@ -8,6 +8,7 @@
 #include <mutex>
 #include <numeric>
 
+#include "core/atomic_file.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "core/thread_pool.h"
@@ -190,6 +191,12 @@ StatusOr<std::vector<SweepPoint>> sweep(const std::string& path, const std::stri
   }
   progress.finish();
   if (file) std::fclose(file);
+  if (file && !interrupted()) {
+    // Rows stood in the order in which they were done; the whole file has the grid's, whatever the number of threads.
+    std::string text = std::string(kHeader) + "\n";
+    for (const SweepPoint& point : points) text += row_of(point);
+    CALLIE_RETURN_IF_ERROR(write_text_file(csv, text, false));
+  }
   if (interrupted()) return error(StatusCode::kCancelled, "{} of {} configurations are done; --resume goes on", finished, todo.size());
   return points;
 }
