@@ -22,10 +22,11 @@ std::string write(const std::string& name, const std::string& text) {
 TEST(Models, ParametersAreAsPublished) {
   // Billions, from the models' own cards.
   const std::pair<const char*, double> published[] = {
-      {"llama-2-7b", 6.74},   {"llama-3.1-8b", 8.03},   {"llama-3.1-70b", 70.6}, {"llama-3.1-405b", 405.9}, {"llama-3.2-1b", 1.24},
-      {"qwen2.5-7b", 7.62},   {"qwen2.5-72b", 72.7},    {"qwen3-8b", 8.19},      {"qwen3-30b-a3b", 30.5},   {"qwen3-235b-a22b", 235.1},
-      {"mistral-7b", 7.24},   {"mixtral-8x7b", 46.7},   {"mixtral-8x22b", 140.6}, {"gemma-2-9b", 9.24},     {"gemma-2-27b", 27.2},
-      {"deepseek-v3", 671.0}, {"deepseek-v2-lite", 15.7}, {"smollm2-135m", 0.1345}};
+      {"llama-2-7b", 6.74},       {"llama-3.1-8b", 8.03},   {"llama-3.1-70b", 70.6},  {"llama-3.1-405b", 405.9},
+      {"llama-3.2-1b", 1.24},     {"qwen2.5-7b", 7.62},     {"qwen2.5-72b", 72.7},    {"qwen3-8b", 8.19},
+      {"qwen3-30b-a3b", 30.5},    {"qwen3-235b-a22b", 235.1}, {"mistral-7b", 7.24},   {"mixtral-8x7b", 46.7},
+      {"mixtral-8x22b", 140.6},   {"gemma-2-9b", 9.24},     {"gemma-2-27b", 27.2},    {"deepseek-v3", 671.0},
+      {"deepseek-v2-lite", 15.7}, {"smollm2-135m", 0.1345}};
   for (const auto& [name, billions] : published) {
     const auto shape = find_model(name);
     ASSERT_TRUE(shape.ok()) << name;

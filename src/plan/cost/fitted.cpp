@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kRegimeNames[FittedModel::kRegimes] = {"decode", "prefill", "mixed"};
 
-constexpr size_t kPlainFeatures = 13;
+constexpr size_t kPlainFeatures = 14;
 
 int regime_of(double prefill, double decode) { return prefill == 0 ? 0 : decode == 0 ? 1 : 2; }
 
@@ -21,7 +21,8 @@ void features(const FittedModel::Regime& r, const StepSample& s, std::vector<dou
   // Kernels take rows in tiles: 9 sequences cost what 16 do, where a tile has 8 rows. Larger passes cost less per row.
   const double rows = s.prefill + s.decode + s.drafted;
   out.assign({1, s.prefill, s.decode, s.context, s.prefill_work, s.drafted, std::ceil(rows / 4), std::ceil(rows / 8),
-              std::ceil(rows / 16), std::ceil(rows / 64), std::min(rows, 4.0), std::min(rows, 16.0), std::min(rows, 64.0)});
+              std::ceil(rows / 16), std::ceil(rows / 64), std::min(rows, 4.0), std::min(rows, 16.0), std::min(rows, 64.0),
+              std::min(rows, 96.0)});
   for (const double knot : r.knots_prefill) out.push_back(std::max(s.prefill - knot, 0.0));
   for (const double knot : r.knots_decode) out.push_back(std::max(s.decode - knot, 0.0));
 }

@@ -22,13 +22,15 @@ struct StepSample {
 
 /// A whole-step regression (HERMES): in each regime (decode, prefill, mixed) a non-negative sum of
 ///   1, n_prefill, n_decode, summed context, prefill work
-/// with hinges of n_prefill and n_decode at knots, fitted by non-negative least squares with weights 1/time^2.
+/// with hinges of n_prefill and n_decode at knots, fitted to the least absolute relative errors by reweighted non-negative
+/// least squares and then scaled to the mean of the measured times, short pauses included.
 /// Outside the range that it was fitted on, the nearest measured utilisation is carried on and counted as extrapolated.
 struct FittedModel {
   static constexpr int kRegimes = 3;
   struct Regime {
     std::vector<double> knots_prefill, knots_decode;
-    /// Of 1, n_pf, n_dec, ctx, work, drafted, tiles of 4, 8, 16 and 64 rows, the first 4, 16 and 64 rows, hinges of n_pf, hinges of n_dec; microseconds.
+    /// Of 1, n_pf, n_dec, ctx, work, drafted, tiles of 4, 8, 16 and 64 rows, the first 4, 16, 64 and 96 rows, hinges of
+    /// n_pf, hinges of n_dec; microseconds.
     std::vector<double> beta;
     int64_t samples = 0;
     int64_t left_out = 0;      ///< of them, too far off the line to be the engine's own
