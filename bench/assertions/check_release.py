@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Checks a data set of `callie assert generate` with tools that share no code with it.
 
-Yosys proves every `lowered` module (all asserts of all pairs). Verilator compiles the raw texts of a sample, runs
+Yosys proves every `lowered` module (all asserts of all pairs; where all at once take it more than 10 processor seconds,
+one after the other with the others taken out). Verilator compiles the raw texts of a sample, runs
 random stimulus (no correct assertion may fail) and replays the witness of every refuted mutant (each must fail).
 Also: duplicates, and what the splits share. Prints one JSON object.
 
@@ -16,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,9 @@ import time
 BATCH = 50
 YOSYS = ("prep -top {top}; async2sync; flatten; opt_clean; "
          "sat -tempinduct -prove-asserts -set-assumes -maxsteps 12 -verify")
+PROVEN = "Induction step proven: SUCCESS!"
+BATCH_LIMIT, PAIR_LIMIT, ASSERTION_LIMIT = 60, 10, 300  # processor seconds of Yosys
+ASSERTION = re.compile(r"^\s*\w+: assert \(.*\);$", re.M)
 
 
 def spread(count, wanted):
@@ -73,7 +78,7 @@ class State:
 
 
 def yosys(pairs, state):
-    """(pairs that Yosys did not prove, pairs that it was not asked about yet)"""
+    """(pairs that Yosys did not prove, pairs that it was not asked about yet, pairs proven assertion by assertion)"""
     keys = {pair["id"]: State.key("yosys", pair["lowered"]) for pair in pairs}
     todo = [pair for pair in pairs if keys[pair["id"]] not in state.known]
     with tempfile.TemporaryDirectory() as folder:
@@ -86,22 +91,44 @@ def yosys(pairs, state):
                 file = f"{folder}/{i}.sv"
                 with open(file, "w") as out:
                     out.write(pair["lowered"])
-                top = re.search(r"module (\w+)", pair["lowered"]).group(1)
-                commands.append(["design -reset", f"log PAIR {pair['id']}", f"read_verilog -sv -formal {file}", YOSYS.format(top=top)])
-            text = run_yosys(sum(commands, []))
-            proven = set(re.findall(r"PAIR (\S+)(?:(?!PAIR ).)*?Induction step proven: SUCCESS!", text, re.S))
+                commands.append(["design -reset", f"log PAIR {pair['id']}", *yosys_commands(pair["lowered"], file)])
+            text = run_yosys(sum(commands, []), BATCH_LIMIT)
+            proven = set(re.findall(rf"PAIR (\S+)(?:(?!PAIR ).)*?{re.escape(PROVEN)}", text, re.S))
             for pair, alone in zip(group, commands):
                 # A failure ends the process: those behind it are tried alone.
-                good = pair["id"] in proven or "Induction step proven: SUCCESS!" in run_yosys(alone)
-                state.add(keys[pair["id"]], proven=good)
+                if pair["id"] in proven or PROVEN in run_yosys(alone, PAIR_LIMIT):
+                    state.add(keys[pair["id"]], proven=True)
+                else:
+                    state.add(keys[pair["id"]], proven=one_by_one(pair["lowered"], f"{folder}/one.sv"), one_by_one=True)
     asked = [pair["id"] for pair in pairs if keys[pair["id"]] in state.known]
-    return [i for i in asked if not state.known[keys[i]]["proven"]], len(pairs) - len(asked)
+    known = {i: state.known[keys[i]] for i in asked}
+    return ([i for i in asked if not known[i]["proven"]], len(pairs) - len(asked),
+            sum(row["proven"] and "one_by_one" in row for row in known.values()))
 
 
-def run_yosys(commands):
+def yosys_commands(text, file):
+    return [f"read_verilog -sv -formal {file}", YOSYS.format(top=re.search(r"module (\w+)", text).group(1))]
+
+
+def one_by_one(text, file):
+    """Whether Yosys proves each assertion with all others taken out."""
+    count = len(ASSERTION.findall(text))
+    if count == 0 or count != text.count(": assert"):
+        return False
+    for kept in range(count):
+        numbers = iter(range(count))
+        with open(file, "w") as out:
+            out.write(ASSERTION.sub(lambda match: match.group(0) if next(numbers) == kept else ";", text))
+        if PROVEN not in run_yosys(yosys_commands(text, file), ASSERTION_LIMIT):
+            return False
+    return True
+
+
+def run_yosys(commands, limit):
     with tempfile.NamedTemporaryFile("w", suffix=".ys", delete=False) as script:
         script.write("\n".join(commands))
-    done = subprocess.run(["yosys", "-s", script.name], capture_output=True, text=True)
+    done = subprocess.run(["yosys", "-s", script.name], capture_output=True, text=True,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (limit, limit)))
     os.unlink(script.name)
     return done.stdout
 
@@ -289,8 +316,8 @@ def main():
     }
     some = [pairs[i] for i in spread(len(pairs), args.yosys)]
     state = State(args.state, args.seconds)
-    not_proven, open_pairs = yosys(some, state)
-    report["yosys"] = {"pairs": len(some), "not_proven": not_proven, "open": open_pairs}
+    not_proven, open_pairs, singly = yosys(some, state)
+    report["yosys"] = {"pairs": len(some), "not_proven": not_proven, "open": open_pairs, "proven_one_by_one": singly}
     some = [pairs[i] for i in simulated]
     failures, silent, broken, replayed, open_simulated = verilator(some, args.cycles, state)
     report["verilator"] = {"pairs": len(some), "failures_of_correct": failures, "mutants_replayed": replayed,

@@ -161,7 +161,8 @@ Status run(Options options) {
   progress.update(count);
   const Status status = ask_all(tasks, done, options.ask, **created, [&](const Asked& asked) -> Status {
     Json line = Json::parse(write_answer(asked.answer));
-    line["rounds"] = asked.rounds;
+    line["rounds"] = asked.earlier.size();
+    line["earlier"] = asked.earlier;
     const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
     if (std::fwrite(text.data(), 1, text.size(), file.get()) != text.size() || std::fflush(file.get()) != 0) {
       return resource_exhausted("{}: cannot be written", options.answers);

@@ -22,13 +22,13 @@ StatusOr<Asked> ask_one(const Task& task, int sample, const AskOptions& options,
   judge_options.relations = false;
   judge_options.wrong_designs = false;
   const Judge judge(task, judge_options);
-  while (out.rounds < options.repair_rounds && !interrupted()) {
+  while (std::ssize(out.earlier) < options.repair_rounds && !interrupted()) {
     const AnswerJudgement judgement = judge.judge(out.answer.text);
     if (judgement.accepted) break;
     turns.push_back({"assistant", out.answer.text});
     turns.push_back({"user", repair_request(judgement)});
+    out.earlier.push_back(std::move(out.answer.text));
     CALLIE_ASSIGN_OR_RETURN(out.answer.text, model.answer(turns, seed));
-    ++out.rounds;
   }
   return out;
 }

@@ -16,10 +16,10 @@ struct AskOptions {
   double time_limit_s = 5;  ///< of the judge, for each question to the prover
 };
 
-/// One finished answer; `rounds` counts the requests that it took beside the first.
+/// One finished answer, and those that were sent back before it, the first one first.
 struct Asked {
   AnswerLine answer;
-  int rounds = 0;
+  std::vector<std::string> earlier;
 };
 
 /// Asks for every (task, sample) that is not in `done`, on as many threads as the model allows. `take` gets the answers
