@@ -2,8 +2,9 @@
 """`callie assert prove` beside Yosys and ABC: verdicts and processor time, one property a run.
 
 Properties: those of prover_designs.py (written by hand, many with a meaning that its author noted), correct assertions of
-`callie assert generate` (their lowered text), FORMAL blocks of picorv32 (a PyPI package) where they are found, and the
-regression tests with assertions of Debian's `verilator` source package, which are fetched when this runs and whose
+`callie assert generate` (their lowered text), the `ifdef FORMAL` blocks of a folder of Verilog (--formal: each module with one is
+a top module, and each of its own assertions a property; the PyPI package pythondata-cpu-mor1kx has some), and the regression
+tests with assertions of Debian's `verilator` source package, which are fetched when this runs and whose
 outcome is what their own test says: they pass in simulation, so no assertion in them fails from the start on.
 
 Yosys: `sat -tempinduct`. ABC: `write_aiger`, then `pdr`. Times are processor seconds of the whole process (for ABC the
@@ -11,7 +12,7 @@ translation by Yosys is counted separately and left out), so that a busy machine
 the faster one which decides. The report gives them as they are and less what each program needs to start and to do nothing
 (callie is linked with all of its verbs: some 20 ms). Vacuous counts as proven, which is how peers see it.
 
-    bench/assertions/prover_check.py --work FOLDER [--callie PATH] [--limit 60] [--verilator-source FOLDER] [--report]
+    bench/assertions/prover_check.py --work FOLDER [--callie PATH] [--limit 60] [--verilator-source FOLDER] [--formal FOLDER] [--report]
 
 Finished rows are kept in FOLDER/rows.jsonl; a second run goes on from there. --report prints the table of what is there.
 """
@@ -62,11 +63,16 @@ def ours(callie, file, top, limit):
 
 def yosys_sat(file, top, limit):
     text, seconds, over = run(["yosys", "-p", PREPARE.format(file=file, top=top) + SAT], limit)
+    return verdict_of(text, over), seconds
+
+
+def verdict_of(text, over):
+    """What `sat -tempinduct` says."""
     if "Induction step proven: SUCCESS!" in text or "no literals to prove" in text.lower():
-        return "proven", seconds
+        return "proven"
     if "model found: FAIL!" in text or "Called with -verify and proof did fail!" in text and "Reached maximum number of time steps" not in text:
-        return "refuted", seconds
-    return "open" if over or "Reached maximum" in text or "timeout" in text.lower() else "error", seconds
+        return "refuted"
+    return "open" if over or "Reached maximum" in text or "timeout" in text.lower() else "error"
 
 
 def abc(file, top, limit, folder):
@@ -150,6 +156,74 @@ def verilator_tests(args, work):
     return rows
 
 
+def formal_blocks(args, work):
+    """Verdicts of FORMAL blocks beside Yosys, kept in formal.jsonl: a module's assertions at once, Yosys one by one."""
+    rows_file = work / "formal.jsonl"
+    done = {row["module"] for row in map(json.loads, rows_file.open())} if rows_file.exists() else set()
+    files = [str(f) for f in sorted(Path(args.formal).rglob("*.v")) if re.search(r"^\s*module\s", f.read_text(errors="replace"), re.M)]
+    folders = sorted({str(Path(f).parent) for f in files})
+    with rows_file.open("a") as out:
+        for file in files:
+            text = Path(file).read_text(errors="replace")
+            top = re.search(r"^\s*module\s+(\w+)", text, re.M).group(1)
+            if not re.search(r"`ifdef\s+FORMAL\b", text) or top in done:
+                continue
+            row = {"module": top, "error": "", "assertions": [], "seconds": 0.0, "yosys_seconds": 0.0}
+            found, row["seconds"], _ = run([args.callie, "assert", "prove", *files, "--top", top, "-D", "FORMAL", "--json", "--time-limit", str(args.limit),
+                                            *(f"-I{f}" for f in folders)], 40 * args.limit)
+            try:
+                own = [a for a in json.loads(found)["assertions"] if "." not in a["name"]]
+            except (ValueError, KeyError):
+                own, row["error"] = [], next((line for line in found.splitlines() if "error" in line), "")
+            cells = yosys_assertions(files, folders, file, top, work, args.limit) if own else {}
+            for a in own:
+                entry = {key: a[key] for key in ("name", "line", "verdict", "reason")}
+                entry["yosys"] = "no cell"
+                names = cells.get(a["line"], [])
+                if len(names) == 1 and sum(other["line"] == a["line"] for other in own) == 1:
+                    entry["yosys"], seconds = yosys_cell(work, names[0], args.limit)
+                    row["yosys_seconds"] += seconds
+                row["assertions"].append(entry)
+            out.write(json.dumps(row) + "\n")
+            out.flush()
+
+
+def yosys_assertions(files, folders, file, top, work, limit):
+    """Flattens `top` into top.il; the top module's own $assert cells by their line in `file`."""
+    (work / "top.il").unlink(missing_ok=True)
+    run(["yosys", "-p", f"read_verilog -sv -formal -DFORMAL {' '.join(f'-I{f}' for f in folders)} {' '.join(files)}; prep -top {top}; async2sync; flatten; "
+         f"opt_clean; memory_map; opt_clean; write_rtlil {work}/top.il"], 4 * limit)
+    cells = {}
+    if (work / "top.il").exists():
+        for line, name in re.findall(rf'attribute \\src "{re.escape(file)}:(\d+)[^"]*"\n  cell \$assert (\S+)', (work / "top.il").read_text()):
+            if "$flatten" not in name:
+                cells.setdefault(int(line), []).append(name)
+    return cells
+
+
+def yosys_cell(work, name, limit):
+    text, seconds, over = run(["yosys", "-p", f"read_rtlil {work}/top.il; select -set rest t:$assert c:{name} %d; delete @rest; opt_clean; {SAT}"],
+                              limit)
+    return verdict_of(text, over), seconds
+
+
+def formal_report(work):
+    rows = [json.loads(line) for line in (work / "formal.jsonl").open()]
+    every = [(r["module"], a) for r in rows for a in r["assertions"]]
+    of = lambda verdict: sum(a["verdict"] == verdict for _, a in every)
+    decided = [(m, a) for m, a in every if a["yosys"] in ("proven", "refuted") and a["verdict"] in ("proven", "refuted", "vacuous")]
+    wrong = [(m, a) for m, a in decided if (a["verdict"] == "refuted") != (a["yosys"] == "refuted")]
+    print(f"\nFORMAL blocks: {len(rows)} modules, {sum(bool(r['error']) for r in rows)} of them not read; {len(every)} assertions: "
+          f"proven {of('proven')}, refuted {of('refuted')}, vacuous {of('vacuous')}, undetermined {of('undetermined')}, unsupported {of('unsupported')}")
+    print(f"Yosys decides {sum(a['yosys'] in ('proven', 'refuted') for _, a in every)}, both {len(decided)}, contradictions {len(wrong)}; "
+          f"processor seconds callie {sum(r['seconds'] for r in rows):.1f}, Yosys {sum(r['yosys_seconds'] for r in rows):.1f}")
+    for r in rows:
+        if r["error"]:
+            print(f"  {r['module']}: {r['error']}")
+    for m, a in wrong + [(m, a) for m, a in every if a["verdict"] in ("undetermined", "unsupported")]:
+        print(f"  {m} {a['name']}: {a['verdict']} ({a['reason']}), Yosys {a['yosys']}")
+
+
 def start_seconds(command):
     return min(run(command, 10)[1] for _ in range(7))
 
@@ -205,6 +279,7 @@ def main():
     parser.add_argument("--generated", help="JSONL of `callie assert generate`")
     parser.add_argument("--generated-count", type=int, default=100)
     parser.add_argument("--verilator-source", help="unpacked source package of Debian's verilator (apt-get source verilator)")
+    parser.add_argument("--formal", help="folder of Verilog files with FORMAL blocks")
     parser.add_argument("--seconds", type=int, default=0, help="stop after so long")
     parser.add_argument("--report", action="store_true")
     args = parser.parse_args()
@@ -214,6 +289,10 @@ def main():
         check(args, work)
         for row in verilator_tests(args, work) or []:
             print(row)
+        if args.formal:
+            formal_blocks(args, work)
+    if (work / "formal.jsonl").exists():
+        formal_report(work)
     report(work, args.callie)
 
 
