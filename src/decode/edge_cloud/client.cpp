@@ -152,6 +152,7 @@ void Client::fail(Status status) {
 
 void Client::commit(std::span<const TokenId> tokens) {
   if (tokens.empty()) return;
+  if (static_cast<int64_t>(tokens.size()) > room()) return fail(data_loss("from the server: more tokens than were asked for"));
   committed_.append(tokens);
   const TimeNs now = arrived_;
   if (stats_.emitted == 0) stats_.first_token = now;
@@ -203,6 +204,7 @@ void Client::handle(const Opened& m) {
   stats_.server_us += stats_.emitted ? m.verify_us : 0;
   phase_ = Phase::kRunning;
   commit({&m.first_token, 1});
+  if (phase_ == Phase::kDone) return;  // emit() may stop()
   if (m.ended) return finish();
   start_round();
 }
