@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cli/model_options.h"
+#include "decode/speculative/draft_model.h"
 #include "decode/speculative/speculator.h"
 
 namespace callie::cli {

@@ -115,6 +115,11 @@ int64_t DraftModel::lag(uint64_t sequence, std::span<const int32_t> tokens) cons
   return std::max<int64_t>(1, std::min(n - held, options_.context));
 }
 
+int64_t DraftModel::step_bytes() const {
+  const nn::Linear& whole = model().decoder().weights().head;
+  return model().decoder().bytes_per_token() - whole.bytes() + whole.bytes() * head_.rows() / whole.rows();
+}
+
 void DraftModel::add_rows(const Lane& lane, int64_t n, bool logits) {
   for (int64_t i = 0; i < n; ++i) {
     nn::ForwardRow& row = rows_.emplace_back();

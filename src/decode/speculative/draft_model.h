@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "core/status.h"
+#include "decode/speculative/drafter.h"
 #include "engine/partial_head.h"
 #include "engine/kv_cache.h"
 #include "engine/model_runner.h"
-#include "engine/sampler.h"
 #include "sched/block_pool.h"
 
 namespace callie::decode {
@@ -27,37 +27,21 @@ struct DraftModelOptions {
 /// token that differs.
 Status check_same_vocabulary(const Model& draft, const Model& target);
 
-/// A small model that guesses the tokens of one or more sequences, all of them in one pass. A guess is what the target's
-/// own sampler (noise, penalties, constraint) would choose from the small model's logits.
-class DraftModel {
+/// A small model as a drafter. A guess is what the target's own sampler (noise, penalties, constraint) would choose from
+/// the small model's logits.
+class DraftModel : public Drafter {
  public:
   /// Errors: those of check_same_vocabulary; kResourceExhausted (memory).
   static StatusOr<std::unique_ptr<DraftModel>> create(std::shared_ptr<const Model> draft, const Model& target,
                                                       const DraftModelOptions& options, ThreadPool& pool);
 
-  /// Sets what `sequence` (the caller's name for it) holds: all committed tokens, at least one. What the cache has of
-  /// them is kept. Errors: kResourceExhausted when there is no memory for it; it is then forgotten.
-  Status follow(uint64_t sequence, std::span<const int32_t> tokens);
-  /// Frees the sequence's cache.
-  void forget(uint64_t sequence);
-  /// Tokens that the next extend() of the sequence would compute; all of `tokens` for one never followed.
-  int64_t lag(uint64_t sequence, std::span<const int32_t> tokens) const;
-
-  struct Extension {
-    uint64_t sequence = 0;
-    Sampler* sampler = nullptr;  ///< chooses the guesses and takes them as generated
-    std::span<const int32_t> hints = {};  ///< what may come next, from elsewhere
-    std::vector<int32_t> tokens = {};     ///< out: the guesses, now the sequence's last tokens; empty where the
-                                          ///< constraint has none
-    std::vector<float> margins = {};      ///< out: Sampler::choose, of each guess
-  };
-  /// Computes what is missing of each sequence and guesses one token more, or as many as hints were right and one. The
-  /// guesses are those of single steps: hints only save passes. Precondition: all are followed, and at most
-  /// kLongestDraft guesses were made since.
-  void extend(std::span<Extension> extensions);
-  /// Computes up to `most` missing tokens of a sequence without a guess.
-  void catch_up(uint64_t sequence, int64_t most);
-  static constexpr int64_t kLongestDraft = 64;
+  Status follow(uint64_t sequence, std::span<const int32_t> tokens) override;
+  void forget(uint64_t sequence) override;
+  int64_t lag(uint64_t sequence, std::span<const int32_t> tokens) const override;
+  void extend(std::span<Extension> extensions) override;
+  void catch_up(uint64_t sequence, int64_t most) override;
+  bool ends(int32_t token) const override { return model().tokenizer().is_end_of_generation(token); }
+  int64_t step_bytes() const override;
 
   const Model& model() const { return runner_.model(); }
   int64_t head_rows() const { return head_.rows(); }

@@ -45,21 +45,31 @@ double PassCosts::at(int64_t rows) const { return scale_ * ratio(rows); }
 
 void PassCosts::add(int64_t rows, double seconds) {
   if (rows < 1 || !(seconds > 0)) return;
-  if (samples_++ == 0) scale_ = seconds / ratio(rows);
-  const double surprise = seconds / at(rows) - 1;
-  const double clamped = std::clamp(surprise, -kLargestSurprise, kLargestSurprise);
   double towards_next;
   size_t i = knot_below(rows, &towards_next);
   if (towards_next > 0.5) ++i;
   const double count = static_cast<double>(++knot_samples_[i]);
-  // The first samples of a width count more, the typical ratio being a guess; T(1) is the scale itself.
-  const double rate = std::max(kRatioRate, 1 / (count + 1));
-  if (i == 0) {
-    scale_ *= 1 + std::max(kScaleRate, 1 / count) * (count < 4 ? surprise : clamped);
-  } else {
-    scale_ *= 1 + kScaleRate * clamped;
-    ratios_[i] *= 1 + rate * (count < 4 ? surprise : clamped);
+  if (++samples_ == 1) {
+    scale_ = seconds / ratio(rows);
+    return;
   }
+  double surprise = seconds / at(rows) - 1;
+  // Pauses and cold memory make a pass slower, never faster: the first samples pull down at once, but hardly up.
+  if (surprise > 0 || (settled() && count >= kFirstSamples)) {
+    surprise = std::clamp(surprise, -kLargestSurprise, kLargestSurprise);
+  }
+  if (!settled() && surprise < 0) {
+    scale_ *= 1 + surprise;
+    return;
+  }
+  if (i == 0) {
+    // T(1) is the scale itself.
+    if (settled()) scale_ *= 1 + std::max(kScaleRate, 1 / count) * surprise;
+    return;
+  }
+  if (settled()) scale_ *= 1 + kScaleRate * surprise;
+  // The first samples of a width count more, the typical ratio being a guess.
+  ratios_[i] *= 1 + std::max(kRatioRate, 1 / (count + 1)) * surprise;
 }
 
 }  // namespace callie::decode

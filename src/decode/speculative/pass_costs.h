@@ -16,8 +16,11 @@ class PassCosts {
   /// In units of T(1) before the first sample. Linear between the widths that are kept, and beyond the last.
   double at(int64_t rows) const;
   bool known() const { return samples_ > 0; }
+  /// More than the first samples, which may have found cold memory.
+  bool settled() const { return samples_ > kFirstSamples; }
 
  private:
+  static constexpr int64_t kFirstSamples = 4;
   double ratio(int64_t rows) const;
 
   double scale_ = 1;

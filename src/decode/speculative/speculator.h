@@ -1,17 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
-#include "core/status.h"
 #include "decode/speculative/acceptance.h"
-#include "decode/speculative/draft_model.h"
+#include "decode/speculative/drafter.h"
 #include "decode/speculative/ngram_lookup.h"
 #include "decode/speculative/pass_costs.h"
-#include "engine/sampler.h"
 
 namespace callie::decode {
 
@@ -29,11 +28,17 @@ struct SpeculationOptions {
 ///
 /// A round that emits E tokens in t seconds gains E - rate * t over going on at the current rate of tokens per second.
 /// A source or a token more is taken while it adds to that gain; E comes from how often tokens as sure as these stood
-/// so far, t from the measured pass times. When nothing gains, decoding is plain; then 1 % of the time pays for trials.
+/// so far, t from the measured pass times. The current rate counts for no more than the best draft of this round is
+/// expected to reach, or a lucky stretch would make every draft look poor. When nothing gains, decoding is plain; then
+/// trials may cost 0.8 % of the time and a tenth of what drafts have saved.
 class Speculator {
  public:
+  using Clock = std::function<double()>;  ///< seconds since any point
+  static double steady_seconds();
+
   /// `model` may be null: look-up only. `target_bytes`: what one step of the target reads, for a first guess of times.
-  Speculator(const SpeculationOptions& options, std::unique_ptr<DraftModel> model, int64_t target_bytes);
+  Speculator(const SpeculationOptions& options, std::unique_ptr<Drafter> model, int64_t target_bytes,
+             Clock clock = steady_seconds);
 
   struct Request {
     uint64_t sequence = 0;             ///< the caller's name for it
@@ -56,7 +61,6 @@ class Speculator {
   void forget(uint64_t sequence);
 
   const char* name() const { return model_ ? "draft" : "ngram"; }
-  const DraftModel* model() const { return model_.get(); }
 
  private:
   enum class Source { kNone, kLookup, kModel };
@@ -68,7 +72,8 @@ class Speculator {
     std::vector<int32_t> drafted;         // what the model said then
     std::vector<float> margins;
     Source source = Source::kNone;
-    double acceptance = 0.75;             // of the model's tokens, lately
+    double acceptance = 0;                // of the model's tokens, lately
+    int64_t samples = 0;                  // of it
     // The round being planned.
     Request* request = nullptr;
     Sampler sampler{SamplingOptions()};
@@ -80,31 +85,44 @@ class Speculator {
   void close_round();
   double verify_s(double rows) const { return verify_.at(static_cast<int64_t>(rows)); }
   double draft_s(int64_t rows) const;
+  double lag_s(int64_t lag) const;
+  void catch_up(uint64_t sequence, int64_t tokens);
   /// The largest gain of `survival` drafted tokens over `rows` rows before them, and how many tokens that takes.
   double best_length(std::span<const double> survival, int64_t rows, int64_t* length) const;
   /// The largest gain of drafting 1..room tokens more, each standing with `acceptance`, when those before stand with
   /// `survival`.
   double gain_of_more(double survival, double acceptance, int64_t rows, int64_t room, double step_s) const;
+  /// What a token of `batch` sequences takes less than plain when all of them draft up to `room` tokens.
+  double saved_s(double acceptance, int64_t batch, int64_t room) const;
   void plan_lookup(Lane& lane, int64_t rows, double* gain, int64_t* length) const;
   void find_hints(Lane& lane, int64_t most) const;
   int64_t longest(const Lane& lane) const;
+  void look_up(Lane& lane);
+  /// The most tokens per second that a draft for this lane is expected to give, beside `n` sequences.
+  double attainable_rate(const Lane& lane, int64_t n, double step_s) const;
   void choose_source(Lane& lane, int64_t rows, double step_s, int64_t batch);
   void run_model(std::vector<Lane*> lanes, int64_t rows);
   bool automatic() const { return options_.draft_len == SpeculationOptions::kAutomatic; }
 
   SpeculationOptions options_;
-  std::unique_ptr<DraftModel> model_;
+  std::unique_ptr<Drafter> model_;
+  Clock clock_;
   double draft_share_;  // bytes of a draft step over those of a target step
   PassCosts verify_, draft_costs_;
   MarginAcceptance by_margin_ = typical_margin_acceptance();
   MatchAcceptance by_match_ = typical_match_acceptance();
   std::unordered_map<uint64_t, Lane> lanes_;
+  double typical_acceptance_ = 0.85;
   double guesses_a_pass_ = 1;                // of the draft model; hints make it more
-  double rate_ = 0;                          // tokens per second
+  double catch_up_s_ = 0;                    // of a token of a long tail; 0 = not measured yet
+  double recent_rate_ = 0;                   // tokens per second
+  double rate_ = 0;                          // the same, as far as this round can reach it
   double recent_tokens_ = 0, recent_s_ = 0;  // with forgetting
   double round_tokens_ = 0, round_s_ = 0;
   bool mixed_round_ = false;  // prompts were computed in it
-  double trial_s_ = 0;  // time that trials may still cost
+  double round_plain_s_ = 0;  // what a token of it would have taken without a draft
+  double trial_s_ = 0;        // time that trials may still cost
+  bool first_trial_ = true;
 };
 
 }  // namespace callie::decode

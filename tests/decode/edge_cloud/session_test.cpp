@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "decode/edge_cloud/client.h"
+#include "decode/edge_cloud/codec.h"
 #include "decode/edge_cloud/toy_world.h"
 
 namespace callie::edge_cloud {
@@ -142,6 +144,52 @@ TEST(EdgeCloudSession, SeveralClientsGetTheirSoloTokens) {
   const Status status = simulation.run(600 * kSecond);
   ASSERT_TRUE(status.ok()) << status.message();
   for (int i = 0; i < 8; ++i) EXPECT_EQ(simulation.emitted(i), toy::plain(language, opens[i].prompt_ids, 50)) << i;
+}
+
+struct Quiet : ClientSink {
+  void connect() override {}
+  void send(std::string) override {}
+  void close() override {}
+  void emit(std::span<const TokenId>) override {}
+};
+
+// Found by the fuzzer: a server that never says "ended".
+TEST(EdgeCloudSession, AServerThatGivesTooManyTokensIsRefused) {
+  Language language{13, 0.003};
+  toy::ToyDraft draft(language, 0.9);
+  for (Mode mode : {Mode::kPerCall, Mode::kSync, Mode::kStreaming}) {
+    Quiet sink;
+    ManualClock clock;
+    ClientOptions options;
+    options.mode = mode;
+    const Open request = World::request(6, 1);
+    Client client(request, options, draft, sink, clock, [](TokenId) { return false; });
+    client.start();
+    client.on_connected();
+    HashedTokens committed;
+    committed.append(request.prompt_ids);
+    committed.push(4);
+    Opened opened;
+    opened.session = 1;
+    opened.secret = std::string(kSecretBytes, 's');
+    opened.first_token = 4;
+    opened.length = committed.length();
+    opened.hash = committed.hash();
+    opened.max_draft = 4;
+    opened.context = 100;
+    client.on_frame(encode(opened), clock.now());
+    for (int i = 2; i <= 6; ++i) {
+      ASSERT_FALSE(client.finished()) << i;
+      client.on_frame(encode(Token{committed.length() + i - 1, 4, false, 5, 0}), clock.now());
+      EXPECT_EQ(client.check_invariants(), "");
+    }
+    EXPECT_EQ(client.emitted().size(), 6u);
+    if (!client.finished()) client.on_frame(encode(Token{committed.length() + 6, 4, false, 5, 0}), clock.now());
+    EXPECT_TRUE(client.finished());
+    EXPECT_EQ(client.emitted().size(), 6u);
+    EXPECT_EQ(client.check_invariants(), "");
+    EXPECT_NE(client.status().message().find("more tokens"), std::string::npos) << client.status().message();
+  }
 }
 
 }  // namespace

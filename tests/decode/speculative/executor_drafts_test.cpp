@@ -7,6 +7,7 @@
 #include <map>
 
 #include "core/philox.h"
+#include "decode/speculative/draft_model.h"
 #include "decode/strategy.h"
 #include "engine/model_fixture.h"
 

@@ -7,6 +7,7 @@
 #include "chat/grammar.h"
 #include "core/philox.h"
 #include "decode/generate.h"
+#include "decode/speculative/draft_model.h"
 #include "engine/model_fixture.h"
 #include "engine/tiny_gguf.h"
 
