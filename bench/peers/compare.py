@@ -11,8 +11,10 @@ and run-time repacking on and off; what is more than 10 % behind the best of its
 the other rounds. The best median of each engine counts, and its flags are printed. What decides is the median of the
 ratios Callie / peer, round by round; their range is printed beside it.
 
---record FILE keeps the rounds: they are added to those already there, so that a measurement can be made in pieces, and
---rounds 0 prints the tables of what was recorded.
+--record FILE keeps the rounds: they are added to those already there, and a round that was broken off goes on with the
+flags it lacks, so that a measurement can be made in pieces; --rounds 0 prints the tables of what was recorded. At a
+depth, where a round takes minutes, the first one tries of the repacking settings only those that were promising at
+depth 0 of the same record.
 """
 import argparse
 import itertools
@@ -84,7 +86,7 @@ def complete(rounds, engine):
 
 
 def promising(rounds, engine, flags):
-    """The flags near the best of their engine in some test, by the rounds so far."""
+    """The flags near the best of their engine in some test, by the whole rounds so far."""
     if not rounds:
         return flags
     known = complete(rounds, engine)
@@ -98,13 +100,32 @@ def save(recorded, args):
             json.dump(recorded, file, indent=1)
 
 
+def repacking(flags):
+    """The flags without flash attention, whose worth depends on the depth."""
+    return flags.split()[2:]
+
+
+def first_choice(engine, flags, shallow):
+    """The flags whose repacking was promising without depth, with and without flash attention."""
+    near = [repacking(f) for f in promising(shallow, engine, flags)]
+    return [f for f in flags if repacking(f) in near]
+
+
 def measure(model, args, rounds, recorded):
     name, path = model.split("=", 1)
+    shallow = recorded.get("0", {}).get(name, []) if args.depth else []
     for r in range(args.rounds):
-        row = {"callie": callie_bench(args.callie, path, args), "peers": {}}
+        if not rounds or rounds[-1]["whole"]:
+            rounds.append({"callie": callie_bench(args.callie, path, args), "peers": {}, "whole": False})
+            save(recorded, args)
+        row, before = rounds[-1], rounds[:-1]
         for engine, bench, folder, flags in peers(args):
-            row["peers"][engine] = {f: bench(folder, f.split(), path, args) for f in promising(rounds, engine, flags)}
-        rounds.append(row)
+            figures = row["peers"].setdefault(engine, {})
+            for f in promising(before, engine, flags) if before else first_choice(engine, flags, shallow):
+                if f not in figures:
+                    figures[f] = bench(folder, f.split(), path, args)
+                    save(recorded, args)
+        row["whole"] = True
         save(recorded, args)
         print(f"{name}: round {r + 1}/{args.rounds}", file=sys.stderr)
 
@@ -170,9 +191,12 @@ def main():
     models = recorded.setdefault(str(args.depth), {})
     for model in args.model:
         measure(model, args, models.setdefault(model.split("=", 1)[0], []), recorded)
-    if not models:
+    whole = {depth: {name: [row for row in rounds if row["whole"]] for name, rounds in models.items()}
+             for depth, models in recorded.items()}
+    text = "\n\n".join(table(int(depth), {n: r for n, r in models.items() if r}, args)
+                       for depth, models in whole.items() if any(models.values()))
+    if not text:
         sys.exit("error: nothing measured: --model NAME=FILE, or --record FILE of earlier rounds")
-    text = "\n\n".join(table(int(depth), models, args) for depth, models in recorded.items() if models)
     print(text)
     if args.readme:
         begin, end = "<!-- benchmark -->", "<!-- /benchmark -->"

@@ -13,6 +13,8 @@ namespace {
 constexpr int64_t kAlignment = 4096;
 // Narrower models lose more than 2e-3 nats to 8-bit activations (SmolLM2-135M 2.9e-3, with fine inputs 1.3e-3).
 constexpr int64_t kFineBelow = 768;
+// So coarse weights leave them less margin: SmolLM2-135M in Q2_K 2.7e-3, with fine inputs of gate and up 1.4e-3.
+constexpr int kCoarseBits = 2;
 constexpr int64_t kPartBytes = int64_t{16} << 20;  // of a source, packed at a time
 
 std::string layer_name(const std::string& pattern, int64_t layer) {
@@ -217,6 +219,7 @@ StatusOr<nn::DecoderWeights> DecoderPlan::bind(const io::Checkpoint& checkpoint,
     CALLIE_ASSIGN_OR_RETURN(layer.output, bind_linear(checkpoint, plan.output, memory));
     CALLIE_ASSIGN_OR_RETURN(layer.gate_up, bind_linear(checkpoint, plan.gate_up, memory));
     CALLIE_ASSIGN_OR_RETURN(layer.down, bind_linear(checkpoint, plan.down, memory));
+    layer.gate_up.fine = spec_.fine_inputs && layer.down.parts.front().view().family.bits == kCoarseBits;
     const struct {
       const std::string* name;
       int64_t size;

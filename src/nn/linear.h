@@ -19,7 +19,8 @@ struct Linear {
   std::vector<tensor::PackedMatrix> parts;
   std::vector<float> bias;  ///< [rows()] or empty
   /// Activations are quantized twice, the second time what the first left over: 15 bits instead of 8, for twice the dots
-  /// and the same bytes. For small models, whose logits 8 bits would move too far.
+  /// and the same bytes. For small models, whose logits 8 bits would move too far: query, key, value and head, and gate
+  /// and up where the down projection has 2-bit weights.
   bool fine = false;
 
   bool empty() const { return parts.empty(); }
