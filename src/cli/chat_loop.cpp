@@ -53,7 +53,8 @@ class LineReader {
       message.erase(0, 3);
       while ((line = read(". "))) {
         const size_t end = line->find("\"\"\"");
-        message += "\n" + line->substr(0, end);
+        message += '\n';
+        message += line->substr(0, end);
         if (end != std::string::npos) break;
       }
       return message;

@@ -34,7 +34,10 @@ std::vector<std::string> prompts(const Phase& phase, uint64_t seed) {
   for (int i = 0; i < phase.requests; ++i) {
     std::string text;
     const int words = phase.low + static_cast<int>(rng.next_below(static_cast<uint64_t>(phase.high - phase.low + 1)));
-    for (int w = 0; w < words; ++w) text += (w ? " " : "") + std::string(kWords[rng.next_below(16)]);
+    for (int w = 0; w < words; ++w) {
+      if (w) text += ' ';
+      text += kWords[rng.next_below(16)];
+    }
     out.push_back(std::move(text));
   }
   return out;

@@ -75,29 +75,14 @@ Status complete(Vocabulary& v) {
     v.pre_tokenizer = std::move(preset.steps);
     v.ignore_merges = v.ignore_merges || preset.ignore_merges;
   }
+  using Step = NormalizerStep::Kind;
   if (v.remove_extra_blanks) {
-    NormalizerStep runs;
-    runs.kind = NormalizerStep::Kind::kReplace;
-    runs.pattern = " {2,}";
-    runs.content = " ";
-    runs.is_regex = true;
-    NormalizerStep ends;
-    ends.kind = NormalizerStep::Kind::kStrip;
-    v.normalizer.push_back(runs);
-    v.normalizer.push_back(ends);
+    v.normalizer.push_back({.kind = Step::kReplace, .pattern = " {2,}", .content = " ", .is_regex = true});
+    v.normalizer.push_back({.kind = Step::kStrip});
   }
-  if (v.add_space_prefix) {
-    NormalizerStep prefix;
-    prefix.kind = NormalizerStep::Kind::kPrepend;
-    prefix.content = text::kBlankMark;
-    v.normalizer.push_back(prefix);
-  }
+  if (v.add_space_prefix) v.normalizer.push_back({.kind = Step::kPrepend, .content = std::string(text::kBlankMark)});
   if (v.escape_blanks) {
-    NormalizerStep blanks;
-    blanks.kind = NormalizerStep::Kind::kReplace;
-    blanks.pattern = " ";
-    blanks.content = text::kBlankMark;
-    v.normalizer.push_back(blanks);
+    v.normalizer.push_back({.kind = Step::kReplace, .pattern = " ", .content = std::string(text::kBlankMark)});
   }
   return {};
 }

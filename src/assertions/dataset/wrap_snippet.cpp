@@ -24,7 +24,7 @@ std::string wrap_snippet(const std::string& code, bool synchronous, const std::s
       break;
     }
     if (!problem.message.starts_with("expected ';'") || problem.span.begin > text.size()) break;
-    text.insert(problem.span.begin, ";");
+    text.insert(problem.span.begin, 1, ';');
   }
   std::map<std::string, int> widths;
   std::set<std::string> written;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "assertions/syntax/printer.h"
 
 namespace callie::assertions {
@@ -66,8 +68,8 @@ void PropertyLowering::unsupported(const Prop& p) {
   std::string text(spelling(p.kind));
   if (p.low && (p.kind == PropKind::kDelay || p.kind == PropKind::kRepeat || p.kind == PropKind::kGoto || p.kind == PropKind::kNonConsec)) {
     const std::string low = print(*p.low);
-    if (p.kind == PropKind::kDelay) text += p.high ? "[" + low + ":" + print(*p.high) + "]" : low;
-    else text += low + (p.high ? ":" + print(*p.high) : "") + "]";
+    if (p.kind == PropKind::kDelay) text += p.high ? fmt::format("[{}:{}]", low, print(*p.high)) : low;
+    else text += p.high ? fmt::format("{}:{}]", low, print(*p.high)) : fmt::format("{}]", low);
   }
   throw SourceError{p.op_span.end ? p.op_span : p.span, text, StatusCode::kUnimplemented};
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "plan/output/summary.h"
@@ -26,7 +28,7 @@ void add_figures(report::Page& page, const ReportInput& in) {
                 {"output tokens per second", number(static_cast<double>(r.all.output_tokens) / seconds)},
                 {"P99 time to first token", number(r.all.ttft_ms.percentile(.99)) + " ms"},
                 {"P99 time per output token", number(r.all.tpot_ms.percentile(.99)) + " ms"},
-                {"per million output tokens", "$" + number(r.cost_usd / tokens * 1e6)},
+                {"per million output tokens", fmt::format("${}", number(r.cost_usd / tokens * 1e6))},
                 {"per output token", number(r.energy_j / tokens) + " J"},
                 {"requests within the objectives", number(100 * slo.attainment) + " %"},
                 {"busiest: " + verdict.bottleneck, number(100 * verdict.utilisation) + " %"}});

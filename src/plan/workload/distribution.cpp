@@ -17,7 +17,8 @@ std::string_view trim(std::string_view text) {
 StatusOr<double> parse_number(std::string_view text) {
   text = trim(text);
   if (text.starts_with('.') || text.empty()) {
-    const std::string padded = "0" + std::string(text);
+    std::string padded = "0";
+    padded += text;
     double value = 0;
     const auto [end, problem] = std::from_chars(padded.data(), padded.data() + padded.size(), value);
     if (text.empty() || problem != std::errc() || end != padded.data() + padded.size()) {
