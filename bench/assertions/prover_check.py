@@ -160,19 +160,21 @@ def formal_blocks(args, work):
     """Verdicts of FORMAL blocks beside Yosys, kept in formal.jsonl: a module's assertions at once, Yosys one by one."""
     rows_file = work / "formal.jsonl"
     done = {row["module"] for row in map(json.loads, rows_file.open())} if rows_file.exists() else set()
-    files = [str(f) for f in sorted(Path(args.formal).rglob("*.v")) if re.search(r"^\s*module\s", f.read_text(errors="replace"), re.M)]
-    folders = sorted({str(Path(f).parent) for f in files})
+    texts = {str(f): f.read_text(errors="replace") for f in sorted(Path(args.formal).rglob("*.v"))}
+    modules = {found.group(1): f for f, text in texts.items() if (found := re.search(r"^\s*module\s+(\w+)", text, re.M))}
+    folders = sorted({str(Path(f).parent) for f in texts})
     with rows_file.open("a") as out:
-        for file in files:
-            text = Path(file).read_text(errors="replace")
-            top = re.search(r"^\s*module\s+(\w+)", text, re.M).group(1)
-            if not re.search(r"`ifdef\s+FORMAL\b", text) or top in done:
+        for top, file in modules.items():
+            if not re.search(r"`ifdef\s+FORMAL\b", texts[file]) or top in done:
                 continue
+            files = [file]
+            for f in files:  # grows: the files of the modules that are named below `top`
+                files += [modules[name] for name in modules if modules[name] not in files and re.search(rf"\b{name}\b", texts[f])]
             row = {"module": top, "error": "", "assertions": [], "seconds": 0.0, "yosys_seconds": 0.0}
             found, row["seconds"], _ = run([args.callie, "assert", "prove", *files, "--top", top, "-D", "FORMAL", "--json", "--time-limit", str(args.limit),
                                             *(f"-I{f}" for f in folders)], 40 * args.limit)
             try:
-                own = [a for a in json.loads(found)["assertions"] if "." not in a["name"]]
+                own = [a for a in json.loads(found)["assertions"] if a["file"] == file]
             except (ValueError, KeyError):
                 own, row["error"] = [], next((line for line in found.splitlines() if "error" in line), "")
             cells = yosys_assertions(files, folders, file, top, work, args.limit) if own else {}

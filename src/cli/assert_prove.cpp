@@ -1,6 +1,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
 #include <memory>
+#include <set>
 
 #include "assertions/prove/prove.h"
 #include "assertions/prove/witness.h"
@@ -33,20 +35,34 @@ Json to_json(const AssertionResult& r) {
   out["reason"] = r.reason.empty() ? Json(nullptr) : Json(r.reason);
   out["witness"] = nullptr;
   if (r.witness) out["witness"] = witness_json(*r.witness);
+  out["file"] = r.place.file;
   out["line"] = r.place.line;
   out["column"] = r.place.column;
   return out;
 }
 
 void print_text(const ProveReport& report) {
+  std::map<Verdict, int> counts;
+  std::set<std::string> free_registers;
   for (const AssertionResult& r : report.assertions) {
+    ++counts[r.verdict];
     std::printf("%-12s %s", std::string(name(r.verdict)).c_str(), r.name.c_str());
     if (r.verdict == Verdict::kProven) std::printf("  (%s, depth %d)", r.method.c_str(), r.depth);
-    if (r.verdict == Verdict::kRefuted) std::printf("  (after %d cycles)", r.depth);
-    if (!r.reason.empty()) std::printf("  %s", r.reason.c_str());
+    if (r.verdict == Verdict::kRefuted) std::printf("  (fails in cycle %d)", r.depth);
+    if (!r.reason.empty()) std::printf("  %s%s", r.verdict == Verdict::kUnsupported ? "not in the subset: " : "", r.reason.c_str());
     std::printf("  %s:%d:%d\n", r.place.file.c_str(), r.place.line, r.place.column);
-    if (r.witness) std::fputs(witness_table(*r.witness).c_str(), stdout);
+    if (!r.witness) continue;
+    std::fputs(witness_table(*r.witness).c_str(), stdout);
+    for (const Witness::Signal& signal : r.witness->signals) {
+      if (signal.starts_freely) free_registers.insert(signal.name.substr(0, signal.name.find('[')));
+    }
   }
+  std::string summary;
+  for (const auto& [verdict, count] : counts) summary += fmt::format("{}{} {}", summary.empty() ? "" : ", ", count, name(verdict));
+  std::printf("%zu assertion%s: %s\n", report.assertions.size(), report.assertions.size() == 1 ? "" : "s", summary.empty() ? "nothing to prove" : summary.c_str());
+  if (free_registers.empty()) return;
+  std::printf("note: runs start with any value of registers without an initial value (%s); an assumption restricts them\n",
+              fmt::format("{}", fmt::join(free_registers, ", ")).c_str());
 }
 
 std::string file_name(const std::string& assertion) {

@@ -331,7 +331,7 @@ class StepDecider {
     for (size_t v = 0; v < design_.variables.size(); ++v) {
       const Variable& variable = design_.variables[v];
       if (variable.is_local || (!variable.is_input && !is_state[v])) continue;
-      out.signals.push_back({variable.name, variable.type->width, variable.is_input, variable.type->is_signed});
+      out.signals.push_back({variable.name, variable.type->width, variable.is_input ? Witness::Kind::kInput : Witness::Kind::kRegister});
       std::vector<Lit> bits;
       for (Lit leaf : design_.variable_leaves(static_cast<int>(v))) bits.push_back(net_.resolve(leaf));
       rows.push_back(std::move(bits));

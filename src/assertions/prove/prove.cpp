@@ -209,13 +209,19 @@ class ModuleProver {
     Witness out;
     struct Source { int variable, first, width; };
     std::vector<Source> rows;
-    std::vector<bool> is_state(design_.variables.size(), false);
+    std::vector<bool> is_state(design_.variables.size(), false), starts_freely = is_state;
     for (const State& state : design_.states) {
-      if (state.variable >= 0) is_state[state.variable] = true;
+      if (state.variable < 0) continue;
+      is_state[state.variable] = true;
+      if (state.init == 2) starts_freely[state.variable] = true;
     }
+    const auto kind = [&](size_t v) {
+      return design_.variables[v].is_input ? Witness::Kind::kInput : is_state[v] ? Witness::Kind::kRegister : Witness::Kind::kOther;
+    };
     for (size_t v = 0; v < design_.variables.size(); ++v) {
       const Variable& variable = design_.variables[v];
-      if (variable.is_local || (!variable.is_input && !is_state[v])) continue;
+      const bool inside = variable.name.find('.') != std::string::npos;
+      if (variable.is_local || (inside && kind(v) == Witness::Kind::kOther)) continue;
       // Unpacked arrays are shown by element.
       std::vector<std::pair<std::string, std::pair<const Type*, int>>> parts{{variable.name, {variable.type, 0}}};
       for (size_t i = 0; i < parts.size() && parts.size() < 4096;) {
@@ -231,7 +237,7 @@ class ModuleProver {
         }
       }
       for (const auto& [name, at] : parts) {
-        out.signals.push_back({name, at.first->width, variable.is_input, at.first->is_signed});
+        out.signals.push_back({name, at.first->width, kind(v), starts_freely[v]});
         rows.push_back({static_cast<int>(v), at.second, at.first->width});
       }
     }

@@ -21,14 +21,15 @@ std::string_view name(Verdict verdict);
 /// The value of a signal in one cycle, least significant bit first.
 using BitString = std::vector<bool>;
 
-/// What a run that refutes an assertion looks like: all inputs and registers of the design as they are just before
-/// each clock edge, first cycle first, the failing cycle last.
+/// What a run that refutes an assertion looks like: all inputs and registers of the design, and the other signals of the
+/// top module, as they are just before each clock edge, first cycle first, the failing cycle last.
 struct Witness {
+  enum class Kind { kInput, kRegister, kOther };
   struct Signal {
     std::string name;   ///< hierarchical below the top module; elements of unpacked arrays are "mem[3]"
     int width = 1;
-    bool is_input = false;
-    bool is_signed = false;
+    Kind kind = Kind::kOther;
+    bool starts_freely = false;  ///< a register without an initial value
   };
   std::vector<Signal> signals;
   std::vector<std::vector<BitString>> cycles;  ///< [cycle][signal]

@@ -23,6 +23,7 @@ Json witness_json(const Witness& witness) {
     Json row = Json::object();
     for (size_t i = 0; i < cycle.size(); ++i) {
       const Witness::Signal& signal = witness.signals[i];
+      if (signal.kind == Witness::Kind::kOther) continue;
       if (signal.width <= 32) {
         uint64_t value = 0;
         for (size_t bit = 0; bit < cycle[i].size(); ++bit) value |= static_cast<uint64_t>(cycle[i][bit]) << bit;
@@ -40,10 +41,11 @@ std::string witness_table(const Witness& witness) {
   std::vector<std::vector<std::string>> cells;
   std::vector<size_t> widths(1, 5);
   for (size_t s = 0; s < witness.signals.size(); ++s) {
-    std::vector<std::string> row{witness.signals[s].name};
+    const int width = witness.signals[s].width;
+    std::vector<std::string> row{width == 1 ? witness.signals[s].name : fmt::format("{}[{}:0]", witness.signals[s].name, width - 1)};
     for (const auto& cycle : witness.cycles) {
       const std::string literal = verilog_literal(cycle[s]);
-      row.push_back(witness.signals[s].width == 1 ? (cycle[s][0] ? "1" : "0") : literal.substr(literal.find('h') + 1));
+      row.push_back(width == 1 ? (cycle[s][0] ? "1" : "0") : literal.substr(literal.find('h') + 1));
     }
     cells.push_back(std::move(row));
   }
@@ -98,7 +100,7 @@ std::string witness_testbench(const Witness& witness, const std::string& top, co
   std::string out = "module callie_witness;\n";
   std::string ports;
   for (const Witness::Signal& signal : witness.signals) {
-    if (!signal.is_input) continue;
+    if (signal.kind != Witness::Kind::kInput) continue;
     out += signal.width == 1 ? fmt::format("  logic {};\n", signal.name)
                              : fmt::format("  logic [{}:0] {};\n", signal.width - 1, signal.name);
     ports += (ports.empty() ? "" : ", ") + fmt::format(".{}({})", signal.name, signal.name);
@@ -109,8 +111,8 @@ std::string witness_testbench(const Witness& witness, const std::string& top, co
     for (size_t s = 0; s < witness.signals.size(); ++s) {
       const Witness::Signal& signal = witness.signals[s];
       if (signal.name == clock_name) continue;
-      if (signal.is_input) out += fmt::format("    {} = {};\n", signal.name, verilog_literal(witness.cycles[c][s]));
-      else if (c == 0) out += fmt::format("    dut.{} = {};\n", signal.name, verilog_literal(witness.cycles[c][s]));
+      if (signal.kind == Witness::Kind::kInput) out += fmt::format("    {} = {};\n", signal.name, verilog_literal(witness.cycles[c][s]));
+      else if (c == 0 && signal.kind == Witness::Kind::kRegister) out += fmt::format("    dut.{} = {};\n", signal.name, verilog_literal(witness.cycles[c][s]));
     }
     out += "    #5;\n";
     // The idle edge comes before the next inputs: an assertion on that edge sees this cycle's.

@@ -9,9 +9,9 @@ namespace callie::assertions {
 
 /// "8'h1f".
 std::string verilog_literal(const BitString& bits);
-/// {"cycles": [{signal: value, ...}, ...]}: integers up to 32 bits, Verilog literals above.
+/// {"cycles": [{signal: value, ...}, ...]} of inputs and registers: integers up to 32 bits, Verilog literals above.
 Json witness_json(const Witness& witness);
-/// One row a signal, one column a cycle; the last is the failing one.
+/// One row a signal, one column a cycle, values in hexadecimal; the last cycle is the failing one.
 std::string witness_table(const Witness& witness);
 /// A value change dump: 10 time units a cycle, a clock edge at its end.
 std::string witness_vcd(const Witness& witness, const std::string& top);

@@ -60,5 +60,14 @@ TEST(Semantics, FirstMatchOfWhatIsNotYetKnown) {
   EXPECT_EQ(verdict_of(late, "!q |-> first_match(##[1:2] q) intersect ##2 p"), "refuted");
 }
 
+// IEEE 1800-2017, 11.4.12.1: a replication by 0 is nothing, beside at least one part that is something.
+TEST(Semantics, ReplicationByZero) {
+  const std::string some = "module m #(parameter N = 0) (input logic clk, input logic [3:0] a);";
+  EXPECT_EQ(verdict_of(some, "{a[3:2], {N{1'b1}}, a[1:0]} == a"), "proven");
+  EXPECT_EQ(verdict_of(some, "$bits({{N{a}}, a}) == 4"), "proven");
+  EXPECT_NE(verdict_of(some, "{N{a}} == 0").find("replication"), std::string::npos);
+  EXPECT_NE(verdict_of(some, "{{N{a}}} == 0").find("concatenation"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace callie::assertions
