@@ -14,8 +14,11 @@
 
 namespace callie::plan {
 
-/// One simulation in progress: the coordinator with its clients. Split over run.cpp (loop, stages, results), llm.cpp
-/// (engine steps), stations.cpp, routing.cpp and lifecycle.cpp (scaling, failure).
+/// Whether clients of this role run a language model.
+inline bool language(Role role) { return role == Role::kBoth || role == Role::kPrefill || role == Role::kDecode; }
+
+/// One simulation in progress: the coordinator with its clients. Split over setup.cpp, run.cpp (loop, stages, results),
+/// llm.cpp (engine steps), stations.cpp, routing.cpp and lifecycle.cpp (scaling, failure).
 class Run {
  public:
   explicit Run(const SimSpec& spec) : spec_(spec), rng_(spec.workload.seed, Purpose::kWorkload, 101) {}
