@@ -238,8 +238,9 @@ def disturbed(args, name):
         machine = json.load(open(f"{args.output}/{name}.machine.json"))
     except FileNotFoundError:
         return ""
-    worst = max(machine["others"], machine["steal"])
-    return f"{name}: others took {100 * machine['others']:.1f} %, the hypervisor {100 * machine['steal']:.1f} %" if worst > .02 else ""
+    if max(machine["others"], machine["steal"]) <= 0.02:
+        return ""
+    return f"{name}: others took {100 * machine['others']:.1f} %, the hypervisor {100 * machine['steal']:.1f} %"
 
 
 def report_what_ifs(args, calibration):
@@ -310,7 +311,8 @@ def main():
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("-o", "--output", default="serve_logs")
     parser.add_argument("--requests", type=int, default=300)
-    parser.add_argument("--only", default="", help="one piece: calibration, capacity, or one that `pieces` names, such as 85.0; of what-if: calibration2 or a change")
+    parser.add_argument("--only", default="", help="one piece: calibration, capacity, or one that `pieces` names, such as 85.0; of what-if: "
+                             "calibration2 or a change")
     parser.add_argument("--seconds", type=float, default=50, help="length of a piece")
     args = parser.parse_args()
     if args.verb == "pieces":
