@@ -38,8 +38,8 @@ struct GrammarCompiler::Impl {
     rust::callie_grammar_factory_free(factory);
   }
 
-  /// A matcher of an ended answer of the same constraint, at its beginning; null when there is none. It has built its lexer's
-  /// states, so its masks take a fraction of a fresh one's time; they are the same.
+  /// A matcher of an ended answer of the same constraint, at its beginning; null when there is none. Nothing is compiled
+  /// again; its masks are those of a fresh one.
   rust::CallieMatcher* take(Kind kind, std::string_view source, Origin& origin) {
     std::lock_guard lock(mutex);
     for (auto one = idle.begin(); one != idle.end(); ++one) {
