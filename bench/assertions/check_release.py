@@ -240,7 +240,7 @@ def verilate(group, cycles):
     with tempfile.TemporaryDirectory() as folder:
         with open(f"{folder}/top.sv", "w") as out:
             out.write(top)
-        built = subprocess.run(["verilator", "--binary", "--assert", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O1", "-CFLAGS", "-O0",
+        built = subprocess.run(["verilator", "--binary", "--assert", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O1", "-MAKEFLAGS", "OPT_FAST=-O0 OPT_SLOW=-O0",
                                 "--x-initial", "unique", "-j", "2", "--top-module", "top", "--Mdir", f"{folder}/o", f"{folder}/top.sv"],
                                capture_output=True, text=True)
         if built.returncode != 0:
