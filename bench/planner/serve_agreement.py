@@ -209,6 +209,7 @@ CHANGES = {
 def what_if(args):
     """The same load with other settings."""
     rate = json.load(open(f"{args.output}/capacity.json"))["requests_per_s"]
+    prompts(f"{args.output}/replay.jsonl", 400, 8, 300, 12)
     shared_prefix_prompts(f"{args.output}/prefix.jsonl", 400, 13)
     if args.only in ("", "calibration2"):
         calibrate(args, "calibration2", 2)
