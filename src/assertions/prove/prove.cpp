@@ -209,11 +209,9 @@ class ModuleProver {
     Witness out;
     struct Source { int variable, first, width; };
     std::vector<Source> rows;
-    std::vector<bool> is_state(design_.variables.size(), false), starts_freely = is_state;
+    std::vector<bool> is_state(design_.variables.size(), false);
     for (const State& state : design_.states) {
-      if (state.variable < 0) continue;
-      is_state[state.variable] = true;
-      if (state.init == 2) starts_freely[state.variable] = true;
+      if (state.variable >= 0) is_state[state.variable] = true;
     }
     const auto kind = [&](size_t v) {
       return design_.variables[v].is_input ? Witness::Kind::kInput : is_state[v] ? Witness::Kind::kRegister : Witness::Kind::kOther;
@@ -237,7 +235,8 @@ class ModuleProver {
         }
       }
       for (const auto& [name, at] : parts) {
-        out.signals.push_back({name, at.first->width, kind(v), starts_freely[v]});
+        const bool starts_freely = kind(v) == Witness::Kind::kRegister && std::count(variable.init.begin(), variable.init.end(), 2) > 0;
+        out.signals.push_back({name, at.first->width, kind(v), starts_freely});
         rows.push_back({static_cast<int>(v), at.second, at.first->width});
       }
     }
