@@ -94,7 +94,7 @@ export async function* answer(messages: Message[], settings: Settings, signal: A
       speed: first
         ? {
             completionTokens: generated,
-            tokensPerSecond: seconds > 0.02 ? Math.max(0, generated - 1) / seconds : 0 /* too short to tell */,
+            tokensPerSecond: seconds > 0.005 ? Math.max(0, generated - 1) / seconds : 0 /* too short to tell */,
             promptTokens: usage?.prompt_tokens ?? 0,
             cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
             firstTokenMs: first - started,
