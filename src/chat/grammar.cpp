@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "chat/rust_api.h"
+#include "core/lines.h"
 #include "tokenizer/tokenizer.h"
 
 namespace callie {
@@ -91,16 +92,6 @@ size_t tokenize(const void* user_data, const uint8_t* bytes, size_t length, uint
   if (!found.ok() || found->size() > capacity) return capacity + 1;  // the other side then takes the longest tokens
   for (size_t i = 0; i < found->size(); ++i) ids[i] = static_cast<uint32_t>((*found)[i]);
   return found->size();
-}
-
-std::vector<std::string> lines_of(std::string_view text) {
-  std::vector<std::string> lines;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    if (end > begin) lines.emplace_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return lines;
 }
 
 class GrammarMask : public TokenMask {
@@ -250,7 +241,7 @@ StatusOr<GrammarCompiler::Compiled> GrammarCompiler::compile(Kind kind, std::str
       }
       return invalid_argument("{}: {}", kNames[number], message);
     }
-    *origin = {kind, std::string(source), lines_of(rust::take(warnings)), 0};
+    *origin = {kind, std::string(source), nonempty_lines(rust::take(warnings)), 0};
   }
   Compiled compiled;
   compiled.warnings = origin->warnings;

@@ -6,6 +6,7 @@
 #include "cli/verbs.h"
 #include "core/atomic_file.h"
 #include "core/json.h"
+#include "core/lines.h"
 #include "engine/embedder.h"
 #include "io/model_path.h"
 
@@ -22,13 +23,7 @@ struct EmbedOptions {
 StatusOr<std::vector<std::string>> read_texts(const EmbedOptions& options) {
   if (options.file.empty()) return options.texts;
   CALLIE_ASSIGN_OR_RETURN(const std::string text, read_text_file(options.file));
-  std::vector<std::string> lines;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    if (end > begin) lines.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return lines;
+  return nonempty_lines(text);
 }
 
 Status embed(const EmbedOptions& options) {
