@@ -56,6 +56,10 @@ double Speculator::draft_s(int64_t rows) const {
   return draft_costs_.settled() ? draft_costs_.at(rows) : std::min(expected, draft_costs_.at(rows));
 }
 
+double Speculator::guess_s(int64_t batch) const {
+  return draft_s(batch) / static_cast<double>(batch) / guesses_a_pass_;
+}
+
 double Speculator::lag_s(int64_t lag) const {
   return lag > kLongLag && catch_up_s_ > 0 ? static_cast<double>(lag) * catch_up_s_ : draft_s(lag);
 }
@@ -139,17 +143,6 @@ double Speculator::saved_s(double acceptance, int64_t batch, int64_t room) const
   return plain_s - best;
 }
 
-void Speculator::plan_lookup(Lane& lane, int64_t rows, double* gain, int64_t* length) const {
-  std::vector<double>& survival = lane.survival;
-  survival.clear();
-  double stands = 1;
-  for (size_t k = 0; k < lane.looked_up.size(); ++k) {
-    stands *= by_match_.at(match_bucket(lane.match + static_cast<int>(k)));
-    survival.push_back(stands);
-  }
-  *gain = best_length(survival, rows, length);
-}
-
 int64_t Speculator::longest(const Lane& lane) const {
   return std::min<int64_t>(lane.request->most, automatic() ? options_.max_draft : options_.draft_len);
 }
@@ -174,17 +167,23 @@ void Speculator::look_up(Lane& lane) {
   const NgramLookup::Match match = lane.lookup.find(options_.min_match, longest(lane));
   lane.match = match.length;
   lane.looked_up.assign(match.continuation.begin(), match.continuation.end());
+  lane.survival.clear();
+  double stands = 1;
+  for (size_t k = 0; k < lane.looked_up.size(); ++k) {
+    stands *= by_match_.at(match_bucket(lane.match + static_cast<int>(k)));
+    lane.survival.push_back(stands);
+  }
 }
 
 double Speculator::attainable_rate(const Lane& lane, int64_t n, double step_s) const {
   const double alone_s = verify_.at(n), share_s = alone_s / static_cast<double>(n);
-  double best = 1 / share_s, tokens = 1, stands = 1;
-  for (size_t k = 0; k < lane.looked_up.size(); ++k) {
-    stands *= by_match_.at(match_bucket(lane.match + static_cast<int>(k)));
-    tokens += stands;
+  double best = 1 / share_s, tokens = 1;
+  for (size_t k = 0; k < lane.survival.size(); ++k) {
+    tokens += lane.survival[k];
     best = std::max(best, tokens / (share_s + verify_.at(n + static_cast<int64_t>(k) + 1) - alone_s));
   }
-  tokens = stands = 1;
+  tokens = 1;
+  double stands = 1;
   for (int64_t k = 1; model_ && k <= longest(lane); ++k) {
     stands *= lane.acceptance;
     tokens += stands;
@@ -206,9 +205,8 @@ void Speculator::choose_source(Lane& lane, int64_t rows, double step_s, int64_t 
     return;
   }
 
-  double gain;
   int64_t length;
-  plan_lookup(lane, rows, &gain, &length);
+  double gain = best_length(lane.survival, rows, &length);
   lane.source = lane.looked_up.empty() ? Source::kNone : Source::kLookup;
   if (model_) {
     const int64_t room = std::min<int64_t>(most, options_.max_draft);
@@ -276,8 +274,7 @@ void Speculator::run_model(std::vector<Lane*> lanes, int64_t rows) {
     round_s_ += seconds;
     if (clean) draft_costs_.add(pass_rows, seconds);
 
-    const double step_s =
-        draft_s(static_cast<int64_t>(active.size())) / static_cast<double>(active.size()) / guesses_a_pass_;
+    const double step_s = guess_s(static_cast<int64_t>(active.size()));
     size_t kept = 0;
     for (size_t i = 0; i < active.size(); ++i) {
       Lane& lane = *active[i];
@@ -314,7 +311,7 @@ void Speculator::propose(std::span<Request> requests, int64_t other_rows, int64_
   int64_t rows = other_rows + static_cast<int64_t>(requests.size());
   const auto n = static_cast<int64_t>(requests.size());
   const int64_t batch = n + soon;
-  const double step_s = draft_s(n) / static_cast<double>(n) / guesses_a_pass_;
+  const double step_s = guess_s(n);
   double attainable = 0;
   for (Request& request : requests) {
     Lane& lane = lanes_[request.sequence];

@@ -78,13 +78,14 @@ class Speculator {
     Request* request = nullptr;
     Sampler sampler{SamplingOptions()};
     std::vector<int32_t> hints;           // for the draft model's next pass
-    std::vector<double> survival;         // [k]: probability that the first k + 1 drafted tokens stand
+    std::vector<double> survival;         // [k]: probability that the first k + 1 tokens stand, looked up or drafted
   };
 
   void learn(Lane& lane, std::span<const int32_t> tokens);
   void close_round();
-  double verify_s(double rows) const { return verify_.at(static_cast<int64_t>(rows)); }
   double draft_s(int64_t rows) const;
+  /// What a guess costs for one of `batch` sequences that draft together.
+  double guess_s(int64_t batch) const;
   double lag_s(int64_t lag) const;
   void catch_up(uint64_t sequence, int64_t tokens);
   /// The largest gain of `survival` drafted tokens over `rows` rows before them, and how many tokens that takes.
@@ -94,7 +95,6 @@ class Speculator {
   double gain_of_more(double survival, double acceptance, int64_t rows, int64_t room, double step_s) const;
   /// What a token of `batch` sequences takes less than plain when all of them draft up to `room` tokens.
   double saved_s(double acceptance, int64_t batch, int64_t room) const;
-  void plan_lookup(Lane& lane, int64_t rows, double* gain, int64_t* length) const;
   void find_hints(Lane& lane, int64_t most) const;
   int64_t longest(const Lane& lane) const;
   void look_up(Lane& lane);
