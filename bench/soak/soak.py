@@ -177,12 +177,7 @@ def main():
             thread.join()
         for client in held:
             client.close()
-        for _ in range(600):
-            if server.metric("callie_batch") + server.metric("callie_queue") == 0:
-                break
-            time.sleep(0.05)
-        used = server.metric("callie_kv_blocks_used")
-        if used:
+        if used := server.blocks_when_idle(30):
             problems.append(f"{used} KV blocks are still used")
         if [text_of(server.port, i) for i in range(16)] != alone:
             problems.append("answers after the load differ from those before it")

@@ -37,6 +37,13 @@ class Server:
         assert found, f"no metric {name}"
         return sum(found)
 
+    def blocks_when_idle(self, timeout_s=120):
+        """KV blocks still used when nothing runs or waits any more, or when the time is over."""
+        until = time.time() + timeout_s
+        while self.metric("callie_batch") + self.metric("callie_queue") > 0 and time.time() < until:
+            time.sleep(0.05)
+        return self.metric("callie_kv_blocks_used")
+
     def rss_kib(self):
         with open(f"/proc/{self.process.pid}/status") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))

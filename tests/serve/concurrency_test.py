@@ -134,12 +134,7 @@ def main():
                 thread.start()
             for thread in threads:
                 thread.join()
-            for _ in range(1200):
-                if server.metric("callie_batch") + server.metric("callie_queue") == 0:
-                    break
-                time.sleep(0.1)
-            used = server.metric("callie_kv_blocks_used")
-            if used:
+            if used := server.blocks_when_idle():
                 load.problems.append(f"{used} KV blocks are still used")
             # SIGTERM while all are busy.
             load.stopping = True
