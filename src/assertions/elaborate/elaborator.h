@@ -118,6 +118,8 @@ class Elaborator {
   Lit condition(const ast::Expr& expr, Frame& frame);
   int64_t constant(const ast::Expr& expr, Frame& frame, std::string_view what);
   int64_t constant(const ast::Expr& expr, Scope* scope, std::string_view what);
+  /// `{0{x}}` is nothing, and allowed beside other parts of a concatenation (IEEE 1800-2017, 11.4.12.1).
+  bool is_empty_replication(const ast::Expr& part, Frame& frame);
   Word read(const Target& target, Frame& frame, Span span);
   const Word& read_variable(int variable, Frame& frame);
   Target resolve_target(const ast::Expr& expr, Frame& frame);

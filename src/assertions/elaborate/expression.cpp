@@ -18,13 +18,12 @@ bool has_unknown(const Expr& expr) {
   if (expr.kind != ExprKind::kConcat && expr.kind != ExprKind::kReplicate) return false;
   return std::any_of(expr.args.begin(), expr.args.end(), has_unknown);
 }
-/// `{0{x}}` is nothing, and allowed beside other parts of a concatenation (IEEE 1800-2017, 11.4.12.1).
-template <typename Constant>
-bool is_empty_replication(const Expr& part, const Constant& constant) {
-  return part.kind == ExprKind::kReplicate && constant(part.args[0]) == 0;
-}
 
 }  // namespace
+
+bool Elaborator::is_empty_replication(const Expr& part, Frame& frame) {
+  return part.kind == ExprKind::kReplicate && constant(part.args[0], frame, "a replication count") == 0;
+}
 
 Elaborator::ExprType Elaborator::type_of(const Expr& expr, Frame& frame) {
   ExprType out;
@@ -62,10 +61,9 @@ Elaborator::ExprType Elaborator::type_of(const Expr& expr, Frame& frame) {
       return {std::max(a.width, b.width), a.is_signed && b.is_signed, a.type && b.type && a.width == b.width ? a.type : nullptr, a.is_fill && b.is_fill, false};
     }
     case ExprKind::kConcat: {
-      const auto count = [&](const Expr& e) { return constant(e, frame, "a replication count"); };
       int64_t width = 0;
       for (const Expr& arg : expr.args) {
-        if (is_empty_replication(arg, count)) continue;
+        if (is_empty_replication(arg, frame)) continue;
         const ExprType t = type_of(arg, frame);
         if (arg.kind == ExprKind::kNumber && !arg.number->sized) fail(arg.span, "a number without a size in a concatenation");
         width += t.width;
@@ -222,10 +220,9 @@ Word Elaborator::evaluate(const Expr& expr, int width, bool is_signed, Frame& fr
       return mux(aig_, c, a, evaluate(expr.args[2], width, is_signed, frame));
     }
     case ExprKind::kConcat: {
-      const auto count = [&](const Expr& e) { return constant(e, frame, "a replication count"); };
       Word out;
       for (size_t i = expr.args.size(); i-- > 0;) {
-        if (is_empty_replication(expr.args[i], count)) continue;
+        if (is_empty_replication(expr.args[i], frame)) continue;
         const Word part = evaluate_self(expr.args[i], frame);
         out.insert(out.end(), part.begin(), part.end());
       }
