@@ -166,7 +166,9 @@ def table(depth, recorded, args):
                      for p in entry["peers"].values()]
             lines.append(f"| {result['model']} | {label} | {entry['callie']:.0f} | "
                          f"{100 * entry['share_of_limit']:.0f} % | " + " | ".join(cells) + " |")
-    span = lambda low_high: "–".join(dict.fromkeys(f"{x:.0f}" for x in low_high))
+    def span(low_high):
+        return "–".join(dict.fromkeys(f"{x:.0f}" for x in low_high))
+
     limits = ", ".join(f"{r['model']}: read {span(r['read_gb_s'])} GB/s, {span(r['vnni_gmac_s'])} GMAC/s" for r in results)
     return "\n".join(lines + ["", f"Limits measured in the same run: {limits}."])
 

@@ -65,14 +65,17 @@ def pin(args, process, url, threads):
     process.computes = busiest
 
 
-def serve(args, name, extra=(), threads=1):
+def words(options):
+    """A command line of {option: value}; None is a flag's value."""
+    return [word for option, value in options.items() for word in ([option] if value is None else [option, value])]
+
+
+def serve(args, name, changed={}, threads=1):
     logs = [f"{args.output}/{name}.requests.jsonl", f"{args.output}/{name}.steps.jsonl"]
-    settings = {"--ctx": "2048", "--max-seqs": "16", "--token-budget": "256"}
-    settings.update(dict(zip(extra[::2], extra[1::2])) if len(extra) > 1 else {})
+    settings = {"--ctx": "2048", "--max-seqs": "16", "--token-budget": "256"} | changed
     command = [args.callie, "serve", args.model, "--threads",
                str(threads), "--port", "0", "--no-page", "--request-log", logs[0], "--step-log", logs[1]]
-    command += [word for pair in settings.items() for word in pair] + (list(extra) if len(extra) == 1 else [])
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command + words(settings), stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         found = re.search(r"listening on (http://\S+)", line)
         if found:
@@ -108,8 +111,8 @@ class Processor:
                 "steal": steal / ticks}
 
 
-def run(args, name, options, extra=(), threads=1):
-    process, url = serve(args, name, extra, threads)
+def run(args, name, options, changed={}, threads=1):
+    process, url = serve(args, name, changed, threads)
     processor = Processor(process)
     try:
         result = load(args, url, options)
@@ -196,13 +199,13 @@ def pieces(args):
 
 # Name of the change: options of `serve`, what `plan replay` is asked, threads, and the load (prompts, share of the capacity).
 CHANGES = {
-    "base": ((), (), 1, "replay", 0.7),
-    "seqs4": (("--max-seqs", "4"), ("--max-seqs", "4"), 1, "replay", 0.7),
-    "budget64": (("--token-budget", "64"), ("--token-budget", "64"), 1, "replay", 0.7),
-    "kv32M": (("--kv-memory", "32M"), ("--blocks", None), 1, "replay", 0.7),
-    "threads2": ((), (), 2, "replay", 0.7),
-    "prefix": ((), (), 1, "prefix", 0.35),
-    "prefix_off": (("--no-prefix-cache",), ("--no-prefix-cache",), 1, "prefix", 0.35),
+    "base": ({}, {}, 1, "replay", 0.7),
+    "seqs4": ({"--max-seqs": "4"}, {"--max-seqs": "4"}, 1, "replay", 0.7),
+    "budget64": ({"--token-budget": "64"}, {"--token-budget": "64"}, 1, "replay", 0.7),
+    "kv32M": ({"--kv-memory": "32M"}, {"--blocks": "as recorded"}, 1, "replay", 0.7),
+    "threads2": ({}, {}, 2, "replay", 0.7),
+    "prefix": ({}, {}, 1, "prefix", 0.35),
+    "prefix_off": ({"--no-prefix-cache": None}, {"--no-prefix-cache": None}, 1, "prefix", 0.35),
 }
 
 
@@ -213,10 +216,10 @@ def what_if(args):
     shared_prefix_prompts(f"{args.output}/prefix.jsonl", 400, 13)
     if args.only in ("", "calibration2"):
         calibrate(args, "calibration2", 2)
-    for name, (extra, _, threads, load_name, share) in CHANGES.items():
+    for name, (changed, _, threads, load_name, share) in CHANGES.items():
         if args.only in ("", name):
             run(args, f"whatif_{name}", ["--prompts", f"{args.output}/{load_name}.jsonl", "--rate", rate * share, "--requests",
-                                         args.requests // 2, "-n", 24, "--seed", 85], extra, threads)
+                                         args.requests // 2, "-n", 24, "--seed", 85], changed, threads)
 
 
 def fit(args, name):
@@ -226,10 +229,10 @@ def fit(args, name):
     return path
 
 
-def replay(args, name, calibration, options=()):
+def replay(args, name, calibration, options={}):
     log = f"{args.output}/{name}.requests.jsonl"
     out = subprocess.run([args.callie, "plan", "replay", "--request-log", log, "--step-log", log.replace(".requests.", ".steps."),
-                          "--calibration", calibration, "--json", *options], check=True, capture_output=True, text=True).stdout
+                          "--calibration", calibration, "--json", *words(options)], check=True, capture_output=True, text=True).stdout
     return json.loads(out)
 
 
@@ -255,9 +258,9 @@ def report_what_ifs(args, calibration):
             continue
         before = replay(args, f"whatif_{base}", calibration)
         real = replay(args, f"whatif_{name}", calibration)["real"]
-        if options and options[1:] == (None,):
+        if "--blocks" in options:
             header = json.loads(open(f"{args.output}/whatif_{name}.requests.jsonl").readline())
-            options = (options[0], str(header["blocks"]))
+            options = {"--blocks": str(header["blocks"])}
         # The load as recorded before the change, simulated as if changed.
         after = replay(args, f"whatif_{base}", fit(args, "calibration2") if threads == 2 else calibration, options)["sim"]
         for key in ("ttft_ms", "tpot_ms", "e2e_ms"):

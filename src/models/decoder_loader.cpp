@@ -46,7 +46,7 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 std::vector<uint8_t> PackedEntry::descriptor() const {
   std::vector<uint8_t> out = {static_cast<uint8_t>(family.coding), family.bits, family.group,
                               static_cast<uint8_t>(family.scale), family.zero};
-  for (const auto code : family.table) out.push_back(static_cast<uint8_t>(code));
+  for (const uint8_t entry : family.table) out.push_back(entry);
   for (int64_t size : {rows, cols}) {
     for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<uint8_t>(size >> shift));
   }

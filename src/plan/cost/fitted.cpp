@@ -200,8 +200,8 @@ StatusOr<FittedModel> fit_steps(const std::vector<StepSample>& steps, const std:
       r.most_work = std::max(r.most_work, s.prefill_work);
     }
     r.samples = static_cast<int64_t>(mine.size());
-    const std::vector<const StepSample*> all = mine;
     if (mine.size() < 5) continue;
+    const std::vector<const StepSample*> all = mine;
     any = true;
     r.knots_prefill = knots(prefill);
     r.knots_decode = knots(decode);
