@@ -17,6 +17,7 @@ hypervisor took. `report` leaves out runs in which either exceeds 2 %.
 """
 
 import argparse
+import contextlib
 import glob
 import json
 import os
@@ -111,16 +112,23 @@ class Processor:
                 "steal": steal / ticks}
 
 
-def run(args, name, options, changed={}, threads=1):
+@contextlib.contextmanager
+def recorded(args, name, changed={}, threads=1):
+    """The address of a server whose logs, and who used its processor, stay in the folder."""
     process, url = serve(args, name, changed, threads)
     processor = Processor(process)
     try:
-        result = load(args, url, options)
+        yield url
         with open(f"{args.output}/{name}.machine.json", "w") as out:
             json.dump(processor.shares(), out)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
+
+
+def run(args, name, options, changed={}, threads=1):
+    with recorded(args, name, changed, threads) as url:
+        result = load(args, url, options)
     print(name, json.dumps(result)[:200], flush=True)
     return result
 
@@ -129,20 +137,15 @@ def calibrate(args, name, threads):
     """The fit sees closed loops of other prompts; the replays are open loops."""
     prompts(f"{args.output}/{name}.jsonl", 600, 8, 300, 11)
     lines = open(f"{args.output}/{name}.jsonl").readlines()
-    process, url = serve(args, name, threads=threads)
-    processor = Processor(process)
     first = 0
-    for clients, requests in ((1, 16), (2, 24), (3, 30), (4, 36), (6, 48), (8, 56), (10, 60), (12, 72), (14, 84), (16, 128)):
-        # Each loop has prompts of its own, or it would find them in the prefix cache.
-        with open(f"{args.output}/{name}.part.jsonl", "w") as part:
-            part.writelines(lines[first:first + requests])
-        first += requests
-        load(args, url, ["--prompts", f"{args.output}/{name}.part.jsonl", "--clients", clients, "--requests", requests, "-n",
-                         16 + clients % 3 * 8, "--seed", clients])
-    with open(f"{args.output}/{name}.machine.json", "w") as out:
-        json.dump(processor.shares(), out)
-    process.send_signal(signal.SIGTERM)
-    process.wait()
+    with recorded(args, name, threads=threads) as url:
+        for clients, requests in ((1, 16), (2, 24), (3, 30), (4, 36), (6, 48), (8, 56), (10, 60), (12, 72), (14, 84), (16, 128)):
+            # Each loop has prompts of its own, or it would find them in the prefix cache.
+            with open(f"{args.output}/{name}.part.jsonl", "w") as part:
+                part.writelines(lines[first:first + requests])
+            first += requests
+            load(args, url, ["--prompts", f"{args.output}/{name}.part.jsonl", "--clients", clients, "--requests", requests, "-n",
+                             16 + clients % 3 * 8, "--seed", clients])
 
 
 def record(args):
