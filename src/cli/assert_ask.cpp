@@ -115,7 +115,7 @@ class RemoteAnswerer : public Answerer {
   int64_t max_tokens_;
   double temperature_;
   int concurrency_;
-  io::HttpJsonOptions http_;
+  io::HttpOptions http_;
 };
 
 // Answers of an earlier run; a line that was cut off is dropped from the file.

@@ -1,6 +1,5 @@
 #include "cli/plan_calibration.h"
 
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -12,6 +11,7 @@
 #include "core/interrupt.h"
 #include "core/philox.h"
 #include "core/progress.h"
+#include "io/http_json.h"
 #include "serve/load_generator.h"
 
 extern char** environ;
@@ -41,27 +41,6 @@ std::vector<std::string> prompts(const Phase& phase, uint64_t seed) {
     out.push_back(std::move(text));
   }
   return out;
-}
-
-StatusOr<std::string> get(const std::string& url) {
-  std::string body;
-  CURL* curl = curl_easy_init();
-  const auto write = +[](char* data, size_t, size_t n, void* to) -> size_t {
-    static_cast<std::string*>(to)->append(data, n);
-    return n;
-  };
-  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, write);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  const CURLcode code = curl_easy_perform(curl);
-  long status = 0;
-  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-  curl_easy_cleanup(curl);
-  if (code != CURLE_OK) return error(StatusCode::kUnavailable, "{}: {}", url, curl_easy_strerror(code));
-  if (status != 200) return not_found("{}: HTTP status {}", url, status);
-  return body;
 }
 
 }  // namespace
@@ -94,7 +73,7 @@ StatusOr<CalibrationSteps> measure_engine(const std::string& url) {
       }
     }
     if (has_steps) {
-      const auto body = get(url + "/debug/steps");
+      const auto body = io::http_get(url + "/debug/steps", {.timeout_s = 30});
       has_steps = body.ok();
       if (has_steps) {
         CALLIE_ASSIGN_OR_RETURN(const auto steps, plan::parse_step_log(*body, url + "/debug/steps"));

@@ -1,20 +1,18 @@
 #include "io/fetch.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <string_view>
 #include <thread>
 
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "core/version.h"
+#include "io/curl.h"
 #include "io/partial_file.h"
 #include "io/quote.h"
 
@@ -93,8 +91,8 @@ enum class Outcome {
 /// One download, over as many connections as it takes.
 class Download {
  public:
-  Download(std::string url, const FetchOptions& options, PartialFile file, Progress& progress)
-      : url_(std::move(url)), options_(options), file_(std::move(file)), progress_(progress) {}
+  Download(const Curl& curl, std::string url, const FetchOptions& options, PartialFile file, Progress& progress)
+      : curl_(curl), url_(std::move(url)), options_(options), file_(std::move(file)), progress_(progress) {}
 
   StatusOr<FetchResult> run() {
     CALLIE_RETURN_IF_ERROR(take_up());
@@ -156,44 +154,49 @@ class Download {
     headers_ = {};
     body_ok_ = false;
     write_problem_ = {};
-    std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
-    if (!curl) return fatal(problem(StatusCode::kResourceExhausted, "cannot start a connection"));
-    handle_ = curl.get();
+    const std::unique_ptr<CURL, decltype(curl_.easy_cleanup)> handle(curl_.easy_init(), curl_.easy_cleanup);
+    if (!handle) return fatal(problem(StatusCode::kResourceExhausted, "cannot start a connection"));
+    handle_ = handle.get();
     set_options();
     curl_slist* lines = nullptr;
     std::string range;
     if (file_.size() > 0) {
       range = fmt::format("{}-", file_.size());
-      curl_easy_setopt(handle_, CURLOPT_RANGE, range.c_str());
+      set(CURLOPT_RANGE, range.c_str());
       if (!source_.validator.empty())
-        lines = curl_slist_append(lines, ("If-Range: " + source_.validator).c_str());
+        lines = curl_.slist_append(lines, ("If-Range: " + source_.validator).c_str());
     }
-    curl_easy_setopt(handle_, CURLOPT_HTTPHEADER, lines);
+    set(CURLOPT_HTTPHEADER, lines);
     char detail[CURL_ERROR_SIZE] = "";
-    curl_easy_setopt(handle_, CURLOPT_ERRORBUFFER, detail);
-    const CURLcode code = curl_easy_perform(handle_);
-    curl_slist_free_all(lines);
-    return judge(code, detail[0] ? detail : curl_easy_strerror(code));
+    set(CURLOPT_ERRORBUFFER, detail);
+    const CURLcode code = curl_.easy_perform(handle_);
+    curl_.slist_free_all(lines);
+    return judge(code, detail[0] ? detail : curl_.easy_strerror(code));
+  }
+
+  template <class Value>
+  void set(CURLoption option, Value value) {
+    curl_.easy_setopt(handle_, option, value);
   }
 
   void set_options() {
     const bool secure = url_.rfind("https:", 0) == 0;
-    curl_easy_setopt(handle_, CURLOPT_URL, url_.c_str());
-    curl_easy_setopt(handle_, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(handle_, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
-    curl_easy_setopt(handle_, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(handle_, CURLOPT_MAXREDIRS, 10L);
-    curl_easy_setopt(handle_, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(handle_, CURLOPT_CONNECTTIMEOUT_MS, 30000L);
-    curl_easy_setopt(handle_, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(handle_, CURLOPT_LOW_SPEED_TIME, std::max(1L, std::lround(options_.stall_s)));
-    curl_easy_setopt(handle_, CURLOPT_USERAGENT, fmt::format("callie/{}", kVersion).c_str());
-    curl_easy_setopt(handle_, CURLOPT_HEADERFUNCTION, &Download::on_header);
-    curl_easy_setopt(handle_, CURLOPT_HEADERDATA, this);
-    curl_easy_setopt(handle_, CURLOPT_WRITEFUNCTION, &Download::on_body);
-    curl_easy_setopt(handle_, CURLOPT_WRITEDATA, this);
-    curl_easy_setopt(handle_, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(handle_, CURLOPT_XFERINFOFUNCTION, &Download::on_progress);
+    set(CURLOPT_URL, url_.c_str());
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
+    set(CURLOPT_FOLLOWLOCATION, 1L);
+    set(CURLOPT_MAXREDIRS, 10L);
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_CONNECTTIMEOUT_MS, 30000L);
+    set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+    set(CURLOPT_LOW_SPEED_TIME, std::max(1L, std::lround(options_.stall_s)));
+    set(CURLOPT_USERAGENT, fmt::format("callie/{}", kVersion).c_str());
+    set(CURLOPT_HEADERFUNCTION, &Download::on_header);
+    set(CURLOPT_HEADERDATA, this);
+    set(CURLOPT_WRITEFUNCTION, &Download::on_body);
+    set(CURLOPT_WRITEDATA, this);
+    set(CURLOPT_NOPROGRESS, 0L);
+    set(CURLOPT_XFERINFOFUNCTION, &Download::on_progress);
   }
 
   static int on_progress(void*, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
@@ -223,7 +226,7 @@ class Download {
 
   long status() const {
     long code = 0;
-    curl_easy_getinfo(handle_, CURLINFO_RESPONSE_CODE, &code);
+    curl_.easy_getinfo(handle_, CURLINFO_RESPONSE_CODE, &code);
     return code;
   }
 
@@ -281,7 +284,7 @@ class Download {
 
   Outcome judge_refusal(long http) {
     curl_off_t seconds = 0;
-    curl_easy_getinfo(handle_, CURLINFO_RETRY_AFTER, &seconds);
+    curl_.easy_getinfo(handle_, CURLINFO_RETRY_AFTER, &seconds);
     retry_after_s_ = static_cast<double>(seconds);
     if (http == 408 || http == 429 || http >= 500)
       return again(fmt::format("HTTP status {}", http));
@@ -312,6 +315,7 @@ class Download {
     return ok_status();
   }
 
+  const Curl& curl_;
   std::string url_;
   const FetchOptions& options_;
   PartialFile file_;
@@ -334,15 +338,14 @@ StatusOr<FetchResult> fetch_file(const std::string& url, const std::string& path
   if (url.rfind("http://", 0) != 0 && url.rfind("https://", 0) != 0) {
     return invalid_argument("{}: is no http or https address", quote(url, 200));
   }
-  static std::once_flag once;
-  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+  CALLIE_ASSIGN_OR_RETURN(const Curl* curl, Curl::get());
   CALLIE_ASSIGN_OR_RETURN(PartialFile file, PartialFile::open(path));
   const std::string label =
       options.label.empty() ? std::filesystem::path(path).filename().string() : options.label;
   const auto source = file.source();
   Progress progress(label, source ? static_cast<int64_t>(source->total) : 0, "MB", 1e6,
                     options.quiet);
-  auto result = Download(url, options, std::move(file), progress).run();
+  auto result = Download(*curl, url, options, std::move(file), progress).run();
   if (result.ok()) progress.finish();
   return result;
 }

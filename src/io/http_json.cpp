@@ -1,13 +1,11 @@
 #include "io/http_json.h"
 
-#include <curl/curl.h>
-
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <thread>
 
 #include "core/interrupt.h"
+#include "io/curl.h"
 
 namespace callie::io {
 namespace {
@@ -25,29 +23,28 @@ struct Reply {
   std::string text;
 };
 
-Reply exchange(const std::string& url, const std::string* body, const HttpJsonOptions& options) {
-  static std::once_flag once;
-  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+Reply exchange(const Curl& curl, const std::string& url, const std::string* body, const HttpOptions& options) {
   Reply out;
-  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
-  curl_slist* list = curl_slist_append(nullptr, "Content-Type: application/json");
-  list = curl_slist_append(list, "Expect:");
-  if (!options.api_key.empty()) list = curl_slist_append(list, ("Authorization: Bearer " + options.api_key).c_str());
-  const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(list, curl_slist_free_all);
-  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers.get());
+  const std::unique_ptr<CURL, decltype(curl.easy_cleanup)> handle(curl.easy_init(), curl.easy_cleanup);
+  const auto set = [&](CURLoption option, auto value) { curl.easy_setopt(handle.get(), option, value); };
+  curl_slist* list = curl.slist_append(nullptr, "Content-Type: application/json");
+  list = curl.slist_append(list, "Expect:");
+  if (!options.api_key.empty()) list = curl.slist_append(list, ("Authorization: Bearer " + options.api_key).c_str());
+  const std::unique_ptr<curl_slist, decltype(curl.slist_free_all)> headers(list, curl.slist_free_all);
+  set(CURLOPT_URL, url.c_str());
+  set(CURLOPT_HTTPHEADER, headers.get());
   if (body) {
-    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, body->c_str());
-    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, static_cast<long>(body->size()));
+    set(CURLOPT_POSTFIELDS, body->c_str());
+    set(CURLOPT_POSTFIELDSIZE, static_cast<long>(body->size()));
   }
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, collect);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &out.text);
-  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl.get(), CURLOPT_NOPROGRESS, 0L);
-  curl_easy_setopt(curl.get(), CURLOPT_XFERINFOFUNCTION, stop_when_interrupted);
-  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(options.timeout_s * 1e3));
-  out.code = curl_easy_perform(curl.get());
-  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &out.status);
+  set(CURLOPT_WRITEFUNCTION, collect);
+  set(CURLOPT_WRITEDATA, &out.text);
+  set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_NOPROGRESS, 0L);
+  set(CURLOPT_XFERINFOFUNCTION, stop_when_interrupted);
+  set(CURLOPT_TIMEOUT_MS, static_cast<long>(options.timeout_s * 1e3));
+  out.code = curl.easy_perform(handle.get());
+  curl.easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &out.status);
   return out;
 }
 
@@ -61,18 +58,17 @@ std::string message_of(const Reply& reply) {
   return reply.text.substr(0, 200);
 }
 
-}  // namespace
-
-StatusOr<Json> http_json(const std::string& url, const Json& body, const HttpJsonOptions& options) {
-  const std::string text = body.is_null() ? "" : body.dump(-1, ' ', false, Json::error_handler_t::replace);
+/// The text of a reply below 400.
+StatusOr<std::string> request(const std::string& url, const std::string* body, const HttpOptions& options) {
+  CALLIE_ASSIGN_OR_RETURN(const Curl* curl, Curl::get());
   std::string last;
   for (int attempt = 0; attempt < options.attempts; ++attempt) {
     if (attempt > 0) std::this_thread::sleep_for(std::chrono::milliseconds(250 << attempt));
     if (interrupted()) return Status(StatusCode::kCancelled, "stopped");
-    const Reply reply = exchange(url, body.is_null() ? nullptr : &text, options);
+    Reply reply = exchange(*curl, url, body, options);
     if (interrupted()) return Status(StatusCode::kCancelled, "stopped");
     if (reply.code != CURLE_OK) {
-      last = curl_easy_strerror(reply.code);
+      last = curl->easy_strerror(reply.code);
       continue;
     }
     if (reply.status == 429 || reply.status >= 500) {
@@ -80,11 +76,21 @@ StatusOr<Json> http_json(const std::string& url, const Json& body, const HttpJso
       continue;
     }
     if (reply.status >= 400) return invalid_argument("{}: status {}: {}", url, reply.status, message_of(reply));
-    Json json = Json::parse(reply.text, nullptr, false);
-    if (json.is_discarded()) return data_loss("{}: the reply is no JSON", url);
-    return json;
+    return std::move(reply.text);
   }
   return error(StatusCode::kUnavailable, "{}: {}", url, last);
+}
+
+}  // namespace
+
+StatusOr<std::string> http_get(const std::string& url, const HttpOptions& options) { return request(url, nullptr, options); }
+
+StatusOr<Json> http_json(const std::string& url, const Json& body, const HttpOptions& options) {
+  const std::string text = body.is_null() ? "" : body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  CALLIE_ASSIGN_OR_RETURN(const std::string reply, request(url, body.is_null() ? nullptr : &text, options));
+  Json json = Json::parse(reply, nullptr, false);
+  if (json.is_discarded()) return data_loss("{}: the reply is no JSON", url);
+  return json;
 }
 
 }  // namespace callie::io

@@ -1,6 +1,5 @@
 #include "serve/load_generator.h"
 
-#include <curl/curl.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "core/json.h"
 #include "core/philox.h"
+#include "io/curl.h"
 
 namespace callie::serve {
 namespace {
@@ -71,16 +71,16 @@ size_t on_data(char* data, size_t size, size_t n, void* reader) {
 
 class Client {
  public:
-  explicit Client(const LoadOptions& options) : options_(options), curl_(curl_easy_init()) {
-    headers_ = curl_slist_append(headers_, "Content-Type: application/json");
-    headers_ = curl_slist_append(headers_, "Expect:");
+  Client(const io::Curl& curl, const LoadOptions& options) : curl_(curl), options_(options), handle_(curl.easy_init()) {
+    headers_ = curl_.slist_append(headers_, "Content-Type: application/json");
+    headers_ = curl_.slist_append(headers_, "Expect:");
     if (!options.api_key.empty()) {
-      headers_ = curl_slist_append(headers_, ("Authorization: Bearer " + options.api_key).c_str());
+      headers_ = curl_.slist_append(headers_, ("Authorization: Bearer " + options.api_key).c_str());
     }
   }
   ~Client() {
-    curl_slist_free_all(headers_);
-    curl_easy_cleanup(curl_);
+    curl_.slist_free_all(headers_);
+    curl_.easy_cleanup(handle_);
   }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -98,19 +98,20 @@ class Client {
     const std::string text = body.dump(-1, ' ', false, Json::error_handler_t::replace);
     Reader reader;
     const std::string url = options_.url + "/v1/chat/completions";
-    curl_easy_setopt(curl_, CURLOPT_URL, url.c_str());
-    curl_easy_setopt(curl_, CURLOPT_HTTPHEADER, headers_);
-    curl_easy_setopt(curl_, CURLOPT_POSTFIELDS, text.c_str());
-    curl_easy_setopt(curl_, CURLOPT_POSTFIELDSIZE, static_cast<long>(text.size()));
-    curl_easy_setopt(curl_, CURLOPT_WRITEFUNCTION, on_data);
-    curl_easy_setopt(curl_, CURLOPT_WRITEDATA, &reader);
-    curl_easy_setopt(curl_, CURLOPT_NOSIGNAL, 1L);
-    const CURLcode code = curl_easy_perform(curl_);
+    const auto set = [this](CURLoption option, auto value) { curl_.easy_setopt(handle_, option, value); };
+    set(CURLOPT_URL, url.c_str());
+    set(CURLOPT_HTTPHEADER, headers_);
+    set(CURLOPT_POSTFIELDS, text.c_str());
+    set(CURLOPT_POSTFIELDSIZE, static_cast<long>(text.size()));
+    set(CURLOPT_WRITEFUNCTION, on_data);
+    set(CURLOPT_WRITEDATA, &reader);
+    set(CURLOPT_NOSIGNAL, 1L);
+    const CURLcode code = curl_.easy_perform(handle_);
     long status = 0;
-    curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &status);
+    curl_.easy_getinfo(handle_, CURLINFO_RESPONSE_CODE, &status);
     Result result;
     if (code != CURLE_OK) {
-      result.error = curl_easy_strerror(code);
+      result.error = curl_.easy_strerror(code);
     } else if (status != 200) {
       result.error = fmt::format("HTTP {}: {}", status, reader.held.substr(0, 200));
     } else if (!reader.error.empty() || !reader.done || reader.first == Clock::time_point{}) {
@@ -129,8 +130,9 @@ class Client {
   }
 
  private:
+  const io::Curl& curl_;
   const LoadOptions& options_;
-  CURL* curl_;
+  CURL* handle_;
   curl_slist* headers_ = nullptr;
 };
 
@@ -175,7 +177,7 @@ StatusOr<LoadReport> generate_load(const LoadOptions& options) {
   const std::vector<double> due = schedule(options);
   const int n = due.empty() ? options.requests : static_cast<int>(due.size());
   if (n < 1) return invalid_argument("requests: {} is below 1", n);
-  curl_global_init(CURL_GLOBAL_DEFAULT);
+  CALLIE_ASSIGN_OR_RETURN(const io::Curl* curl, io::Curl::get());
   std::vector<Result> results(n);
   std::atomic<int> next{0};
   const double cpu_before = cpu_s();
@@ -187,11 +189,11 @@ StatusOr<LoadReport> generate_load(const LoadOptions& options) {
       if (!due.empty()) {
         const auto at = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(due[t]));
         std::this_thread::sleep_until(at);
-        Client client(options);
+        Client client(*curl, options);
         results[t] = client.run(t, at);
         return;
       }
-      Client client(options);
+      Client client(*curl, options);
       for (int i; (i = next++) < n;) results[i] = client.run(i, Clock::now());
     });
   }
