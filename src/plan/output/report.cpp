@@ -281,12 +281,12 @@ void add_sweep(report::Page& page, const ReportInput& in) {
     return in.sweep[a].usd_per_million < in.sweep[b].usd_per_million;
   });
   std::vector<std::string> header;
-  for (const auto& [place, value] : in.sweep[0].changes) {
+  for (const Override& change : in.sweep[0].changes) {
     // The last part of the place is enough where it says which one is meant.
     const auto last = [](const std::string& p) { return p.substr(p.rfind('.') + 1); };
     const auto same = std::count_if(in.sweep[0].changes.begin(), in.sweep[0].changes.end(),
-                                    [&](const Override& other) { return last(other.first) == last(place); });
-    header.push_back(same == 1 ? last(place) : place);
+                                    [&](const Override& other) { return last(other.first) == last(change.first); });
+    header.push_back(same == 1 ? last(change.first) : change.first);
   }
   for (const char* name : {"requests /s", "TTFT P99 ms", "TPOT P99 ms", "$ per M tokens", "J per token", "objectives"}) {
     header.emplace_back(name);
@@ -313,7 +313,9 @@ void add_replays(report::Page& page, const ReportInput& in) {
   std::vector<std::string> categories;
   std::vector<std::pair<std::string, std::vector<double>>> errors = {{"mean", {}}, {"P50", {}}, {"P90", {}}, {"P99", {}}};
   std::vector<std::vector<std::string>> rows;
-  for (const auto& [name, r] : in.replays) {
+  for (const auto& replayed : in.replays) {
+    const std::string& name = replayed.first;
+    const auto& r = replayed.second;
     const auto add = [&](const char* what, const LatencySummary& s, const LatencySummary& m) {
       const double pairs[4][2] = {{s.mean, m.mean}, {s.p50, m.p50}, {s.p90, m.p90}, {s.p99, m.p99}};
       categories.push_back(in.replays.size() > 1 ? fmt::format("{} {}", name.substr(0, 8), what) : what);
