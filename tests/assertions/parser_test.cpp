@@ -100,6 +100,8 @@ TEST(Parser, NamesThePlaceOfAMistake) {
   EXPECT_EQ(error_of("`define A `B\n`define B `A\nmodule m; assign x = `A; endmodule"),
             "f.sv:3:22: macro `A uses itself");
   EXPECT_EQ(error_of("module m; wire [3:0] a = 4'h1G; endmodule"), "f.sv:1:26: 'G' is not a digit of base 16");
+  EXPECT_EQ(error_of("module m; assign x = 's33;"), "f.sv:1:22: number without a base");
+  EXPECT_EQ(error_of("module m; assign x = 4's;"), "f.sv:1:22: number without a base");
   const std::string deep(10000, '(');
   EXPECT_EQ(error_of("module m; assign x = " + deep), "f.sv:1:271: nested deeper than 500 levels");
   EXPECT_EQ(error_of("`ifdef X\nmodule m;"), "f.sv:1:1: `ifdef without an `endif");

@@ -85,7 +85,9 @@ Token Lexer::number(size_t begin) {
   const auto is_base = [](char c) { return std::string_view("bBoOdDhH").find(c) != std::string_view::npos && c; };
   if (at(after) == '\'') {
     size_t i = after + 1;
-    if (at(i) == 's' || at(i) == 'S') ++i;
+    const bool is_signed = at(i) == 's' || at(i) == 'S';
+    if (is_signed) ++i;
+    if (is_signed && !is_base(at(i))) throw SourceError{span(begin, i), "number without a base"};
     if (is_base(at(i))) {
       ++i;
       while (i < text_.size() && is_space(text_[i])) ++i;
