@@ -5,7 +5,8 @@
       [--netns] [--exits EXITS] [--record R.jsonl] [--seconds 75]
 
 A user-space TCP proxy delays the bytes of each direction by half the round trip. Every answer is compared with
-`callie run BIG`. The last line is machine-readable. --netns puts the client into a network namespace of its own (root only),
+`callie run BIG`. The last line is machine-readable; its `worst_prediction_error_pct` compares with the closed forms from the times
+that each session itself has measured, both sides at work on this machine. --netns puts the client into a network namespace of its own (root only),
 joined by a veth pair, where the proxy stands at the border; bytes are then counted by the interface. --exits gives the server early
 exits, and the modes hint and full something to do. --record and --seconds as in pair.py. --kill restarts the server with SIGKILL in the middle of the first
 answer of every mode and expects the identical text.
@@ -213,6 +214,7 @@ def summarize(rows, modes, rtts):
                             "vs_streaming": ratio("streaming"), "vs_sync_sd": ratio("sync"),
                             "acceptance_length": mean("acceptance_length"), "hint_hit_rate": mean("hint_hit_rate"),
                             "own_guess_hit_rate": mean("own_guess_hit_rate"),
+                            "predicted_ms_per_token": mean("predicted_ms_per_token") if mode != "adaptive" else None,
                             "wire_bytes_per_token": sum(r["counted_bytes"] for r in mine) / tokens,
                             "server_busy_ms_per_token": mean("server_busy_ms_per_token"),
                             "reopened": sum(r["reopened"] for r in mine)})
@@ -275,9 +277,12 @@ def main():
                 longest = max(longest, time.monotonic() - start)
                 print(f"prompt {i}, {mode} at {rtt:g} ms: {row['ms_per_token']:.1f} ms/token", file=sys.stderr)
             lab.close()
+    results = summarize(rows, modes, rtts)
+    errors = [r["ms_per_token"] / r["predicted_ms_per_token"] - 1 for r in results if r["predicted_ms_per_token"]]
     print(json.dumps({"check": "loopback", "prompts": len(chosen), "missing": len(missing), "netns": a.netns,
                       "tokens_equal": all(row["equal"] for row in rows), "kills": bool(a.kill),
-                      "results": summarize(rows, modes, rtts)}))
+                      "worst_prediction_error_pct": round(100 * max(errors, key=abs), 1) if errors else None,
+                      "results": results}))
     return 0 if all(row["equal"] for row in rows) else 1
 
 

@@ -3,6 +3,7 @@
 
   bench/speculation/compare.py --callie build/release/callie --target BIG.gguf --draft SMALL.gguf
       --prompts HumanEval.jsonl.gz [--chat] [--subset 16] [--modes plain,draft,ngram,draft:4] [--llama DIR/bin] [--json F]
+      [--also draft:4,llama_draft:3 --every 16]
 
 --prompts reads JSON lines (gzipped or not) with `prompt` (given raw; through the chat template with --chat), `question`
 or `turns` (through the chat template), or a text file with one prompt a line. --subset takes so many, evenly spread.
@@ -12,13 +13,15 @@ Modes: plain; draft and ngram with automatic lengths; draft:N and ngram:N with f
 llama_ngram:N, the peer with the same pair (raw prompts only; the n-grams of ngram have 2 tokens or more there too).
 Every mode answers every prompt before the next prompt begins; the order rotates. `speedup` is the ratio of summed decode
 times to plain's, everything after the first token included (the draft's own prompt pass too), with a 95 % bootstrap
-interval over prompts. Callie's token ids and logits hashes must equal plain's. With --record every finished prompt is kept
-and a later call goes on behind it; --seconds ends a call when the next prompt would not fit, so that short quiet moments of
-a machine add up.
+interval over prompts. Callie's token ids and logits hashes must equal plain's. --also adds modes to one prompt in --every;
+their speedups are over plain on the same prompts. Prompts are taken in strides, so that those of a run that was cut short are
+spread. With --record every finished prompt is kept and a later call goes on behind it; --seconds ends a call when the
+next prompt would not fit, so that short quiet moments of a machine add up.
 """
 import argparse
 import gzip
 import json
+import math
 import os
 import random
 import re
@@ -102,9 +105,10 @@ def bootstrap(pairs, rounds=2000):
 
 
 def summarize(mode, results):
+    results = [row for row in results if mode in row]
     mine = [row[mode] for row in results]
     seconds, tokens = sum(r["seconds"] for r in mine), sum(r["tokens"] for r in mine)
-    entry = {"tok_s": tokens / seconds}
+    entry = {"prompts": len(mine), "tok_s": tokens / seconds}
     # Peers choose other tokens: per token, so that answers of other lengths compare.
     pairs = [(row["plain"]["seconds"] / row["plain"]["tokens"], row[mode]["seconds"] / row[mode]["tokens"])
              for row in results if row["plain"]["tokens"] and row[mode]["tokens"]]
@@ -131,6 +135,8 @@ def main():
     parser.add_argument("--skip", type=int, default=0, help="start the subset so many prompts later")
     parser.add_argument("--class", dest="kind", default="", help="only prompts whose `class` is this")
     parser.add_argument("--modes", default="plain,draft")
+    parser.add_argument("--also", default="", help="modes for some of the prompts")
+    parser.add_argument("--every", type=int, default=16, help="one prompt in so many has the modes of --also")
     parser.add_argument("-n", type=int, default=128)
     parser.add_argument("--temp", type=float, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -146,15 +152,18 @@ def main():
     records = [r for r in read_prompts(args.prompts) if not args.kind or r.get("class") == args.kind]
     if args.subset and args.subset < len(records):
         records = [records[(i * len(records) // args.subset + args.skip) % len(records)] for i in range(args.subset)]
+    also = args.also.split(",") if args.also else []
+    stride = next(k for k in range(max(1, round(0.618 * len(records))), 2 * len(records) + 1) if math.gcd(k, len(records)) == 1)
+    order = [records[i * stride % len(records)] for i in range(len(records))]
     results, done = [], {}
-    settings = [args.target, args.draft, args.modes, args.n, args.temp, args.threads, args.chat, args.ignore_eos]
+    settings = [args.target, args.draft, args.modes, args.also, args.every, args.n, args.temp, args.threads, args.chat, args.ignore_eos]
     if args.record and os.path.exists(args.record):
         for line in open(args.record):
             old = json.loads(line)
             if old["settings"] == settings:
                 done[old["prompt"]] = old["row"]
     begin, longest, missing = time.monotonic(), 0.0, 0
-    for i, record in enumerate(records):
+    for i, record in enumerate(order):
         text, chat = text_of(record, args.chat)
         row = {}
         if text in done:
@@ -164,9 +173,10 @@ def main():
             missing += 1
             continue
         start = time.monotonic()
-        if chat and any(mode.startswith("llama") for mode in modes):
+        mine = modes + (also if i % args.every == 0 else [])
+        if chat and any(mode.startswith("llama") for mode in mine):
             sys.exit("error: --modes: the peer's tool takes raw prompts only")
-        for mode in modes[i % len(modes):] + modes[:i % len(modes)]:
+        for mode in mine[i % len(mine):] + mine[:i % len(mine)]:
             row[mode] = run_llama(mode, text, args) if mode.startswith("llama") else run_callie(mode, text, chat, args)
         results.append(row)
         longest = max(longest, time.monotonic() - start)
@@ -174,18 +184,18 @@ def main():
             with open(args.record, "a") as file:
                 file.write(json.dumps({"settings": settings, "prompt": text, "row": row}) + "\n")
         print(f"{i + 1}/{len(records)}: " + ", ".join(
-            f"{mode} {row[mode]['tokens'] / row[mode]['seconds']:.1f}" for mode in modes if row[mode]["seconds"]),
+            f"{mode} {row[mode]['tokens'] / row[mode]['seconds']:.1f}" for mode in mine if row[mode]["seconds"]),
             file=sys.stderr)
     if not results:
         sys.exit("error: no prompt was run")
-    summary = {mode: summarize(mode, results) for mode in modes}
+    summary = {mode: summarize(mode, results) for mode in modes + also if any(mode in row for row in results)}
     print(f"{len(results)} prompts, {args.n} tokens at most, temperature {args.temp}, {args.threads} threads"
           f"{', as a chat' if args.chat else ''}")
     for mode, entry in summary.items():
         extra = (f", {entry['acceptance_length']:.2f} tokens a pass, {100 * entry['accepted_share']:.0f} % accepted, "
                  f"{'equal' if entry['equal'] else 'NOT EQUAL'}") if "equal" in entry else ""
         print(f"  {mode:14} {entry['tok_s']:6.1f} tok/s, {entry['speedup']:.2f}x plain "
-              f"({entry['interval'][0]:.2f} to {entry['interval'][1]:.2f}){extra}")
+              f"({entry['interval'][0]:.2f} to {entry['interval'][1]:.2f}), {entry['prompts']} prompts{extra}")
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"arguments": vars(args), "summary": summary, "results": results}, file)

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <iostream>
 
+#include "cli/bench_edge_real.h"
 #include "cli/exit_options.h"
 #include "cli/model_options.h"
 #include "cli/number_checks.h"
@@ -28,21 +29,21 @@ struct BenchEdgeOptions {
   std::string prompts, modes = "all", report, calibration, save_calibration;
   ExitOptions exits;
   int64_t skip = 0, limit = 0;
+  std::string clock = "virtual";
   bool even = false, json = false;
 };
 
 // Bytes that a frame costs on the wire beside its own: gRPC 5, HTTP/2 9, TLS 22, TCP/IP and its acknowledgement 52.
 constexpr int kFrameOverhead = 88;
 
-StatusOr<std::vector<std::vector<TokenId>>> read_prompts(const BenchEdgeOptions& options, const Tokenizer& tokenizer) {
+StatusOr<std::vector<FilePrompt>> read_prompts(const BenchEdgeOptions& options) {
   CALLIE_ASSIGN_OR_RETURN(const auto prompts, read_prompt_file("--prompts", options.prompts));
-  std::vector<std::vector<TokenId>> out;
+  std::vector<FilePrompt> out;
   int64_t taken = 0;
   for (const FilePrompt& prompt : prompts) {
     if (options.even && prompt.number % 2 != 0) continue;
     if (taken++ < options.skip) continue;
-    CALLIE_ASSIGN_OR_RETURN(auto tokens, prompt.tokens(tokenizer));
-    out.push_back(std::move(tokens));
+    out.push_back(prompt);
     if (options.limit > 0 && static_cast<int64_t>(out.size()) >= options.limit) break;
   }
   if (out.empty()) return data_loss("{}: no prompts", options.prompts);
@@ -148,6 +149,42 @@ Json json_of(const Laboratory& lab, const BenchEdgeOptions& options) {
   return out;
 }
 
+// Measured and predicted of the real clock's rows, a line a mode.
+std::vector<report::Series> real_lines(const Json& json) {
+  std::vector<report::Series> lines;
+  for (const char* key : {"ms_per_token", "predicted_ms_per_token"}) {
+    const bool predicted = std::string_view(key) != "ms_per_token";
+    std::string last;
+    for (const Json& r : json["results"]) {
+      if (r["clock"] != "real" || r[key].is_null()) continue;
+      const auto mode = r["mode"].get<std::string>();
+      if (mode != last) lines.push_back({mode + (predicted ? ", predicted" : ""), {}, {}, predicted});
+      last = mode;
+      lines.back().x.push_back(r["rtt_ms"].get<double>());
+      lines.back().y.push_back(r[key].get<double>());
+    }
+  }
+  return lines;
+}
+
+RealEdgeOptions real_options(const BenchEdgeOptions& options) {
+  RealEdgeOptions real;
+  real.target = options.target.model;
+  real.draft = options.draft.model;
+  real.modes = options.lab.modes;
+  real.rtt_ms = options.lab.rtt_ms;
+  real.draft_len = options.lab.draft_len;
+  real.max_new = options.lab.max_new;
+  real.answer = {"--temp", "0", "--ctx", std::to_string(options.lab.context), "--threads", std::to_string(options.target.thread_count())};
+  if (options.lab.ignore_end) real.answer.push_back("--ignore-eos");
+  real.client = {"--draft-head", std::to_string(options.lab.head_rows), "--lambda", fmt::format("{}", options.lab.server_price)};
+  real.server = {"--threads", std::to_string(options.target.thread_count()), "--ctx", std::to_string(options.lab.context)};
+  if (!options.exits.file.empty()) real.server.insert(real.server.end(), {"--exits", options.exits.file});
+  if (!options.exits.layers.empty()) real.server.push_back("--exit-layers");
+  for (const int layer : options.exits.layers) real.server.push_back(std::to_string(layer));
+  return real;
+}
+
 std::string html_of(const Laboratory& lab, const BenchEdgeOptions& options, const Json& json) {
   report::Page page("Edge-cloud speculation: " + options.target.model + " with " + options.draft.model);
   page.paragraph(fmt::format("{} prompts, up to {} tokens each, draft length {}. Times of passes and draft steps were "
@@ -187,6 +224,11 @@ std::string html_of(const Laboratory& lab, const BenchEdgeOptions& options, cons
   }
   page.heading("Latency against the round trip");
   page.raw(report::line_chart({"Time per token", "round trip, ms", "ms per token"}, measured));
+  if (options.clock == "both") {
+    page.paragraph("The same prompts by a server and a client as processes of their own on this machine, behind a delay proxy: where "
+                   "both compute at once they share its memory. Predicted are the closed forms with what each session measured.");
+    page.raw(report::line_chart({"Time per token, real processes", "round trip, ms", "ms per token"}, real_lines(json)));
+  }
   page.heading("Gain over synchronous speculation");
   page.raw(report::line_chart({"Own guess, optimistic upload and hints apart", "round trip, ms", "% less time"}, gains));
   page.heading("Cost");
@@ -222,7 +264,7 @@ std::string html_of(const Laboratory& lab, const BenchEdgeOptions& options, cons
   page.heading("Figures");
   std::vector<std::vector<std::string>> cells;
   for (const Json& r : json["results"]) {
-    cells.push_back({r["mode"].get<std::string>(), report::short_number(r["rtt_ms"].get<double>()),
+    cells.push_back({r["clock"].get<std::string>(), r["mode"].get<std::string>(), report::short_number(r["rtt_ms"].get<double>()),
                      fmt::format("{:.2f}", r["ms_per_token"].get<double>()),
                      r["predicted_ms_per_token"].is_null() ? "" : fmt::format("{:.2f}", r["predicted_ms_per_token"].get<double>()),
                      fmt::format("{:.2f}", r["vs_per_call"].get<double>()), fmt::format("{:.2f}", r["vs_streaming"].get<double>()),
@@ -230,7 +272,7 @@ std::string html_of(const Laboratory& lab, const BenchEdgeOptions& options, cons
                      fmt::format("{:.0f}", r["wire_bytes_per_token"].get<double>()),
                      fmt::format("{:.1f}", r["server_busy_ms_per_token"].get<double>()), r["tokens_equal"].get<bool>() ? "yes" : "NO"});
   }
-  page.table({"mode", "round trip, ms", "ms/token", "predicted", "vs per call", "vs streaming", "vs sync", "tokens a pass",
+  page.table({"clock", "mode", "round trip, ms", "ms/token", "predicted", "vs per call", "vs streaming", "vs sync", "tokens a pass",
               "bytes/token", "server ms/token", "tokens equal"},
              cells);
   return page.html();
@@ -249,11 +291,12 @@ Status bench_edge(BenchEdgeOptions options) {
   if (!options.calibration.empty()) {
     CALLIE_ASSIGN_OR_RETURN(options.lab.calibration, edge_cloud::read_calibration(options.calibration));
   }
-  CALLIE_ASSIGN_OR_RETURN(const auto prompts, read_prompts(options, target->tokenizer()));
+  CALLIE_ASSIGN_OR_RETURN(const std::vector<FilePrompt> prompts, read_prompts(options));
   CALLIE_ASSIGN_OR_RETURN(const auto lab, Laboratory::create(target, draft, options.lab, pool));
   for (size_t i = 0; i < prompts.size(); ++i) {
     if (interrupted()) return Status(StatusCode::kCancelled, "");
-    const Status added = lab->add(prompts[i]);
+    CALLIE_ASSIGN_OR_RETURN(const std::vector<TokenId> tokens, prompts[i].tokens(target->tokenizer()));
+    const Status added = lab->add(tokens);
     if (!added.ok()) return added.with_context(fmt::format("prompt {}", i + 1));
     std::fprintf(stderr, "%s%zu of %zu prompts", i ? "\r" : "", i + 1, prompts.size());
   }
@@ -266,16 +309,21 @@ Status bench_edge(BenchEdgeOptions options) {
     if (!row) return error(StatusCode::kUsage, "--save-calibration needs a mode that drafts");
     CALLIE_RETURN_IF_ERROR(edge_cloud::write_calibration(options.save_calibration, lab->costs(*row)));
   }
-  const Json json = json_of(*lab, options);
+  Json json = json_of(*lab, options);
+  if (options.clock == "both") {
+    CALLIE_ASSIGN_OR_RETURN(const Json real, bench_edge_real(real_options(options), prompts));
+    json["results"].insert(json["results"].end(), real.begin(), real.end());
+  }
   if (!options.report.empty()) CALLIE_RETURN_IF_ERROR(write_text_file(options.report, html_of(*lab, options, json)));
   if (options.json) {
     std::cout << json.dump() << "\n";
     return ok_status();
   }
-  std::cout << fmt::format("{:<10} {:>7} {:>9} {:>9} {:>8} {:>9} {:>7} {:>6}\n", "mode", "rtt ms", "ms/token", "predicted",
-                           "vs call", "vs stream", "vs sync", "equal");
+  std::cout << fmt::format("{:<7} {:<10} {:>7} {:>9} {:>9} {:>8} {:>9} {:>7} {:>6}\n", "clock", "mode", "rtt ms", "ms/token",
+                           "predicted", "vs call", "vs stream", "vs sync", "equal");
   for (const Json& r : json["results"]) {
-    std::cout << fmt::format("{:<10} {:>7.0f} {:>9.2f} {:>9} {:>8.2f} {:>9.2f} {:>7.2f} {:>6}\n", r["mode"].get<std::string>(),
+    std::cout << fmt::format("{:<7} {:<10} {:>7.0f} {:>9.2f} {:>9} {:>8.2f} {:>9.2f} {:>7.2f} {:>6}\n",
+                             r["clock"].get<std::string>(), r["mode"].get<std::string>(),
                              r["rtt_ms"].get<double>(), r["ms_per_token"].get<double>(),
                              r["predicted_ms_per_token"].is_null() ? "-" : fmt::format("{:.2f}", r["predicted_ms_per_token"].get<double>()),
                              r["vs_per_call"].get<double>(), r["vs_streaming"].get<double>(), r["vs_sync_sd"].get<double>(),
@@ -307,6 +355,9 @@ void add_bench_edge(CLI::App& bench, Action& action) {
   verb->add_option("--save-calibration", options->save_calibration, "file to write what this run measured to");
   verb->add_option("--skip", options->skip, "prompts to leave out first")->check(non_negative_number());
   verb->add_option("--limit", options->limit, "prompts at most (0 = all)")->check(non_negative_number());
+  verb->add_option("--clock", options->clock, "virtual, or both: real processes behind a delay proxy as well")
+      ->check(CLI::IsMember({"virtual", "both"}))
+      ->capture_default_str();
   verb->add_flag("--even", options->even, "only lines whose task_id ends in an even number");
   verb->add_flag("--ignore-eos", options->lab.ignore_end, "go on after the model's own end");
   verb->add_option("--threads", options->target.threads, "threads of either side, which never run together")->check(CLI::Range(0, 1024))->default_val(1);

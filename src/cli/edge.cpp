@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "cli/constraint_options.h"
 #include "cli/model_options.h"
 #include "cli/number_checks.h"
 #include "cli/prompt.h"
@@ -28,6 +29,7 @@ struct EdgeOptions {
   ModelOptions model;
   ContextOptions context;
   SamplingFlags sampling;
+  ConstraintOptions constraint;
   serve::EdgeCloudClientOptions connection;
   PromptOptions input;
   std::string calibration;
@@ -141,8 +143,10 @@ Status edge(const EdgeOptions& options) {
     return resource_exhausted("the prompt has {} tokens and the context only {} (--ctx)", prompt.size(), session->context());
   }
   const int64_t max_new = std::min<int64_t>(options.input.n, session->context() - static_cast<int64_t>(prompt.size()));
-  edge_cloud::ModelDraft draft(model, std::move(session), options.sampling.sampling, static_cast<int>(prompt.size()),
-                               options.head_rows);
+  CALLIE_ASSIGN_OR_RETURN(auto constraint, options.constraint.load(tokenizer));
+  const bool constrained = constraint.mask != nullptr;
+  edge_cloud::ModelDraft draft(model, std::move(session), Sampler(options.sampling.sampling, std::move(constraint.mask)),
+                               static_cast<int>(prompt.size()), options.head_rows);
 
   edge_cloud::Open request;
   request.tokenizer_hash = tokenizer.hash();
@@ -150,6 +154,11 @@ Status edge(const EdgeOptions& options) {
   request.effective_vocab = static_cast<uint32_t>(tokenizer.vocab_size());
   request.sampling = edge_cloud::to_wire(options.sampling.sampling);
   request.sampling.stop = options.sampling.stops;
+  if (constrained) {
+    using Kind = edge_cloud::Constraint::Kind;
+    const bool schema = constraint.kind == GrammarCompiler::Kind::kJsonSchema;
+    request.sampling.constraint = {schema ? Kind::kJsonSchema : Kind::kLark, std::move(constraint.source)};
+  }
   request.prompt_ids = prompt;
   request.max_new = static_cast<int>(max_new);
   request.pad = options.pad;
@@ -206,6 +215,9 @@ Status edge(const EdgeOptions& options) {
     out["load_s"] = model->load_s();
     out["logits_hash"] = fmt::format("{:016x}", client.logits_hash());
     out["mode"] = options.mode;
+    // The closed form with what this session itself has measured.
+    const double predicted = edge_cloud::predict(client.controller().costs(), settings.mode, settings.draft_len).seconds_per_token;
+    out["predicted_ms_per_token"] = settings.mode == edge_cloud::Mode::kAdaptive ? Json() : Json(predicted * 1e3);
     out.update(statistics(stats));
     if (!provisional.empty()) out["provisional"] = provisional;
     std::cout << out.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
@@ -239,6 +251,7 @@ void add_edge(CLI::App& app, Action& action) {
   verb->add_option("--cloud", options->connection.address, "HOST:PORT of `callie cloud`")->required();
   options->sampling.add_to(*verb);
   options->context.add_to(*verb);
+  options->constraint.add_to(*verb);
   std::vector<std::string> modes;
   for (const edge_cloud::Mode mode : edge_cloud::kAllModes) modes.emplace_back(edge_cloud::mode_name(mode));
   verb->add_option("--mode", options->mode, "how tokens are had: " + CLI::detail::join(modes, ", "))

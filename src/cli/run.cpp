@@ -2,13 +2,12 @@
 #include <cstdio>
 #include <iostream>
 
-#include "chat/grammar.h"
 #include "cli/chat_loop.h"
+#include "cli/constraint_options.h"
 #include "cli/draft_options.h"
 #include "cli/model_options.h"
 #include "cli/prompt.h"
 #include "cli/verbs.h"
-#include "core/atomic_file.h"
 #include "core/interrupt.h"
 #include "core/json.h"
 #include "decode/generate.h"
@@ -23,21 +22,9 @@ struct RunOptions {
   SamplingFlags sampling;
   DraftOptions draft;
   PromptOptions input;
-  std::string json_schema_file, grammar_file;
+  ConstraintOptions constraint;
   bool raw = false, json = false, ignore_eos = false;
 };
-
-StatusOr<std::unique_ptr<TokenMask>> make_mask(const RunOptions& options, const Tokenizer& tokenizer) {
-  if (options.json_schema_file.empty() && options.grammar_file.empty()) return std::unique_ptr<TokenMask>();
-  const bool schema = !options.json_schema_file.empty();
-  const std::string& file = schema ? options.json_schema_file : options.grammar_file;
-  CALLIE_ASSIGN_OR_RETURN(const std::string source, read_text_file(file));
-  CALLIE_ASSIGN_OR_RETURN(const auto compiler, GrammarCompiler::create(tokenizer));
-  auto compiled = compiler->compile(schema ? GrammarCompiler::Kind::kJsonSchema : GrammarCompiler::Kind::kLark, source);
-  if (!compiled.ok()) return compiled.status().with_context(file);
-  for (const std::string& warning : compiled->warnings) std::fprintf(stderr, "warning: %s: %s\n", file.c_str(), warning.c_str());
-  return std::move(compiled->mask);
-}
 
 // Tokens of a pass of the target, the bonus token included; 0 before the first pass.
 double acceptance_length(const decode::Generation& result, const decode::Strategy::Counts& counts) {
@@ -98,9 +85,9 @@ Status run(const RunOptions& options) {
     return chat_loop(*session, speculator.get(), options.sampling.sampling, generate_options, options.input.system);
   }
 
-  CALLIE_ASSIGN_OR_RETURN(auto mask, make_mask(options, model->tokenizer()));
+  CALLIE_ASSIGN_OR_RETURN(auto constraint, options.constraint.load(model->tokenizer()));
   CALLIE_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, prompt_tokens(model->tokenizer(), options.input.prompt, options.input.system, options.raw));
-  Sampler sampler(options.sampling.sampling, std::move(mask));
+  Sampler sampler(options.sampling.sampling, std::move(constraint.mask));
   decode::LogitsHash hash;
   const auto strategy = decode::make_strategy(*session, sampler, options.json ? &hash : nullptr, speculator.get());
   const auto print = [&](std::string_view text) {
@@ -138,8 +125,7 @@ void add_run(CLI::App& app, Action& action) {
   options->draft.add_to(*verb);
   verb->add_flag("--raw", options->raw, "give the prompt to the model as it is, without its chat template");
   verb->add_flag("--ignore-eos", options->ignore_eos, "go on after the model's own end");
-  auto* schema = verb->add_option("--json-schema", options->json_schema_file, "file with a JSON schema for the answer");
-  verb->add_option("--grammar", options->grammar_file, "file with a Lark grammar for the answer")->excludes(schema);
+  options->constraint.add_to(*verb);
   verb->add_flag("--json", options->json, "one JSON object instead of text");
   verb->footer("Example: callie run smollm2-135m \"Name three rivers.\" -n 64 --temp 0");
   verb->final_callback([options, &action] { action = [options] { return run(*options); }; });

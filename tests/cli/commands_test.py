@@ -368,6 +368,31 @@ class Embed(Command):
         self.fails("embed", TINY, "x", names=[TINY])
 
 
+class EdgeCloud(Command):
+    KEYS = {"mode", "rtt_ms", "ms_per_token", "vs_per_call", "vs_streaming", "vs_sync_sd", "acceptance_length", "hint_hit_rate",
+            "own_guess_hit_rate", "optimistic_hit_rate", "wire_bytes_per_token", "server_busy_ms_per_token", "tokens_equal",
+            "predicted_ms_per_token", "clock"}
+
+    def test_the_laboratory_on_both_clocks(self):
+        prompts = self.file("prompts.jsonl", '{"prompt": "a b c"}\n{"prompt": "d e f"}\n')
+        out = self.as_json("bench", "edge", TINY, TINY, "--prompts", prompts, "--rtt", "0,10", "-n", "12", "--ctx", "64", "--ignore-eos",
+                           "--modes", "streaming,sync,optimistic,adaptive", "--clock", "both", "--report", self.folder / "r.html")
+        rows = out["results"]
+        self.assertEqual([row["clock"] for row in rows], ["virtual"] * 8 + ["real"] * 8)
+        for row in rows:
+            self.assertLessEqual(self.KEYS, set(row))
+            self.assertTrue(row["tokens_equal"], row)
+            self.assertEqual(row["predicted_ms_per_token"] is None, row["mode"] == "adaptive", row)
+            self.assertEqual(row["tokens"], 22, row)
+        self.assertIn(b"real processes", (self.folder / "r.html").read_bytes())
+
+    def test_errors(self):
+        self.fails("cloud", TINY, "--listen", "0.0.0.0:0", code=2, names=["--listen"])
+        self.fails("edge", TINY, "--cloud", "192.0.2.1:1", "x", code=2, names=["--cloud"])
+        self.fails("edge", TINY, "--cloud", "127.0.0.1:1", "--retry-s", "0", "--raw", "x", names=["127.0.0.1:1"])
+        self.fails("edge", TINY, "--cloud", "127.0.0.1:1", "--grammar", self.file("g.lark", "start: ("), "--raw", "x", names=["g.lark"])
+
+
 if __name__ == "__main__":
     CALLIE = os.path.abspath(sys.argv.pop(1))
     unittest.main(verbosity=2)

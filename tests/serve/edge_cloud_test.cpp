@@ -12,6 +12,7 @@
 #include "decode/generate.h"
 #include "engine/model_fixture.h"
 #include "serve/edge_cloud/client.h"
+#include "serve/edge_cloud/delay_proxy.h"
 #include "serve/edge_cloud/server.h"
 
 namespace callie::serve {
@@ -82,12 +83,13 @@ class Cloud {
     open.sampling = edge_cloud::to_wire(sampling);
     SessionOptions session_options;
     session_options.context = 256;
-    edge_cloud::ModelDraft draft(draft_, test::session_or_fail(draft_, client_pool_, session_options), sampling,
+    edge_cloud::ModelDraft draft(draft_, test::session_or_fail(draft_, client_pool_, session_options), Sampler(sampling),
                                  static_cast<int>(open.prompt_ids.size()), 0);
     edge_cloud::Client client(open, client_options, draft, **made, (*made)->clock(), [](TokenId) { return false; });
     const Status status = (*made)->run(client);
     hash = client.logits_hash();
     stats = client.stats();
+    round_trip_s = client.controller().round_trip();
     return status;
   }
 
@@ -101,6 +103,7 @@ class Cloud {
   std::vector<TokenId> tokens;
   uint64_t hash = 0, plain_hash = 0;
   edge_cloud::ClientStats stats;
+  double round_trip_s = 0;  // as the client has measured it
 
  private:
   ThreadPool pool_, client_pool_;
@@ -143,6 +146,31 @@ TEST(EdgeCloudGrpc, AServerThatForgotEverythingContinuesTheText) {
     // All of a stream may have arrived before the server went.
     EXPECT_TRUE(mode == Mode::kStreaming || cloud.stats.reopened == 2) << cloud.stats.reopened;
   }
+}
+
+TEST(EdgeCloudGrpc, ADelayProxyIsMeasuredAndChangesNothing) {
+  Cloud cloud;
+  cloud.start();
+  cloud.request.max_new = 20;
+  const auto expected = cloud.plain();
+  const auto proxy = DelayProxy::start(cloud.options.port);
+  ASSERT_TRUE(proxy.ok()) << proxy.status().message();
+  cloud.connection.address = fmt::format("127.0.0.1:{}", (*proxy)->port());
+  constexpr double kOneWay = 0.03;
+  (*proxy)->set_one_way(kOneWay);
+  for (const Mode mode : {Mode::kStreaming, Mode::kSync, Mode::kAdaptive}) {
+    cloud.client_options.mode = mode;
+    const int64_t before = (*proxy)->bytes();
+    const Status status = cloud.run();
+    ASSERT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(cloud.tokens, expected) << mode_name(mode);
+    EXPECT_GT((*proxy)->bytes(), before + 200) << mode_name(mode);
+    if (mode == Mode::kSync) EXPECT_GE(cloud.round_trip_s, 2 * kOneWay);  // the others are over before they know
+  }
+  // Nobody behind it: the client is told so.
+  cloud.stop();
+  cloud.client_options.retry_for = 0;
+  EXPECT_EQ(cloud.run().code(), StatusCode::kUnavailable);
 }
 
 TEST(EdgeCloudGrpc, ClientsTogetherEqualThemselvesAlone) {

@@ -34,7 +34,6 @@ StatusOr<Costs> read_calibration(const std::string& path) {
     }
     for (const Json& value : json[key]) out.push_back(number(value, key, most));
   };
-  read("round_trip_s", 1e4, costs.round_trip);
   read("draft_step_s", 1e4, costs.draft_step);
   read_list("pass_s", 1e4, costs.verify);
   read_list("survival", 1, costs.survival);
@@ -42,6 +41,7 @@ StatusOr<Costs> read_calibration(const std::string& path) {
   read("hint_hit", 1, costs.hint_hit);
   read("guess_hit", 1, costs.guess_hit);
   read("hint_not_guess", 1, costs.hint_not_guess);
+  read("other_hit", 1, costs.other_hit);
   read("exit_share", 10, costs.exit_share);
   CALLIE_RETURN_IF_ERROR(status);
   if (costs.draft_step <= 0 || costs.verify.empty()) return data_loss("{}: draft_step_s and pass_s are needed", path);
@@ -49,10 +49,10 @@ StatusOr<Costs> read_calibration(const std::string& path) {
 }
 
 Status write_calibration(const std::string& path, const Costs& costs) {
-  const Json json = {{"round_trip_s", costs.round_trip}, {"draft_step_s", costs.draft_step},
-                     {"pass_s", costs.verify},           {"survival", costs.survival},
-                     {"hint_at", costs.hint_at},         {"hint_hit", costs.hint_hit},
-                     {"guess_hit", costs.guess_hit},     {"hint_not_guess", costs.hint_not_guess},
+  const Json json = {{"draft_step_s", costs.draft_step}, {"pass_s", costs.verify},
+                     {"survival", costs.survival},       {"hint_at", costs.hint_at},
+                     {"hint_hit", costs.hint_hit},       {"guess_hit", costs.guess_hit},
+                     {"hint_not_guess", costs.hint_not_guess}, {"other_hit", costs.other_hit},
                      {"exit_share", costs.exit_share}};
   return write_text_file(path, json.dump() + "\n");
 }

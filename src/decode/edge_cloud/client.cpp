@@ -106,6 +106,7 @@ void Client::open() {
   session_ = 0;
   in_flight_.reset();
   drafting_.reset();
+  first_ = Block{};
   early_.clear();  // tokens that the new session has not come to
   forget_round();
   Open m = request_;
@@ -113,16 +114,29 @@ void Client::open() {
   m.generated = committed_.length() - prompt_length_;
   stats_.reopened += m.generated > request_.generated;
   // A session that only streams need not wait a round trip for its second token.
-  const int last = prompt_length_ + request_.max_new;
-  stream_until_ = options_.mode == Mode::kStreaming ? last : 0;
-  if (options_.mode == Mode::kAdaptive && options_.calibration && stats_.emitted == 0 &&
-      controller_.would_stream(options_.calibration->round_trip)) {
-    stream_until_ = std::min(last, committed_.length() + 1 + burst(options_.calibration->round_trip));
-  }
+  stream_until_ = options_.mode == Mode::kStreaming ? prompt_length_ + request_.max_new : 0;
   m.stream_until = stream_until_;
   arm(options_.open_timeout);
   opened_at_ = clock_.now();
+  connected_ = false;
   send(m);
+  if (options_.mode != Mode::kStreaming && options_.mode != Mode::kPerCall) ping();
+}
+
+void Client::ping() {
+  ping_sent_ = clock_.now();
+  send(Ping{static_cast<uint64_t>(ping_sent_), false});
+}
+
+void Client::handle(const Ping& m) {
+  if (!m.reply) return send(Ping{m.time, true});
+  if (ping_sent_ < 0 || m.time != static_cast<uint64_t>(ping_sent_)) return;
+  const TimeNs trip = arrived_ - std::exchange(ping_sent_, -1);
+  if (!std::exchange(connected_, true)) return ping();  // this one waited for the connection
+  controller_.on_round_trip(static_cast<double>(trip) * 1e-9);
+  // The server still computes the prompt: tokens asked for now follow the first one at once.
+  const bool knows_passes = options_.calibration || stats_.emitted > 0;
+  if (adapts() && phase_ == Phase::kOpening && knows_passes && controller_.would_stream()) ask_for_stream();
 }
 
 void Client::resume() {
@@ -171,10 +185,9 @@ void Client::on_frame(std::string_view frame, TimeNs arrived) {
       [&](const auto& m) {
         using M = std::decay_t<decltype(m)>;
         if constexpr (std::is_same_v<M, Opened> || std::is_same_v<M, Hint> || std::is_same_v<M, Verdict> ||
-                      std::is_same_v<M, Token> || std::is_same_v<M, Resumed> || std::is_same_v<M, Error>) {
+                      std::is_same_v<M, Token> || std::is_same_v<M, Resumed> || std::is_same_v<M, Error> ||
+                      std::is_same_v<M, Ping>) {
           handle(m);
-        } else if constexpr (std::is_same_v<M, Ping>) {
-          if (!m.reply) send(Ping{m.time, true});
         } else {
           fail(data_loss("from the server: a frame that only clients send"));
         }
@@ -200,12 +213,19 @@ void Client::handle(const Opened& m) {
     for (uint32_t us : m.table_us) table.push_back(us * 1e-6);
     controller_.seed_verify(std::move(table));
   }
-  controller_.on_round_trip(static_cast<double>(arrived_ - opened_at_) * 1e-9 - m.verify_us * 1e-6);
+  controller_.on_opening(static_cast<double>(arrived_ - opened_at_) * 1e-9 - m.verify_us * 1e-6);
   stats_.server_us += stats_.emitted ? m.verify_us : 0;
   phase_ = Phase::kRunning;
   commit({&m.first_token, 1});
   if (phase_ == Phase::kDone) return;  // emit() may stop()
   if (m.ended) return finish();
+  if (!first_.ids.empty() && first_.ids[0] == m.first_token) {
+    drafting_ = Block{};
+    drafting_->ids.assign(first_.ids.begin() + 1, first_.ids.end());
+    drafting_->guesses.assign(first_.guesses.begin() + 1, first_.guesses.end());
+  } else {
+    stats_.wasted_steps += static_cast<int64_t>(first_.ids.size());
+  }
   start_round();
 }
 
@@ -287,6 +307,12 @@ void Client::learn(const Block& block, const Verdict& m) {
       r.hint_at = static_cast<double>(m.exit_us[*first_hint_]) / m.verify_us;
       stats_.hints_early += r.hint_at <= 0.8;
     }
+  }
+  if (!r.guess_hit && !r.hint_hit) {
+    r.other_hit = std::any_of(speculations_.begin(), speculations_.end(), [&](const Speculation& s) {
+      return s.outcome == m.outcome && !s.ids.empty();
+    });
+    stats_.other_hits += r.other_hit;
   }
   controller_.on_round(r);
 }

@@ -22,7 +22,7 @@ struct ClientOptions {
   float min_probability = 0;   ///< a block ends early below this probability of its last token
   int max_outcomes = 3;        ///< pre-drafted outcomes a round, hints not counted
   int catch_up_chunk = 64;     ///< tokens the draft model reads in one unit of work
-  std::optional<Costs> calibration;  ///< what an earlier session measured; its round trip decides only how the session begins
+  std::optional<Costs> calibration;  ///< what an earlier session measured, its round trip apart
   double server_price = 0;     ///< lambda: seconds of waiting that a second of server time is worth
   TimeNs reply_timeout = 5 * kSecond;
   TimeNs open_timeout = 5 * kSecond;  ///< for Opened, which comes after the whole prompt's pass
@@ -43,6 +43,7 @@ struct ClientStats {
   int64_t rounds = 0, drafted = 0, accepted = 0, emitted = 0;
   int64_t draft_steps = 0, pre_draft_steps = 0, wasted_steps = 0;
   int64_t hint_rounds = 0, hint_hits = 0, hint_only_hits = 0, guess_rounds = 0, guess_hits = 0, optimistic_sent = 0, optimistic_hits = 0;
+  int64_t other_hits = 0;  ///< rounds that an outcome beside own guess and hint was drafted for, and came
   int64_t cache_hits = 0, hints_early = 0;  ///< hints that left at least a fifth of the pass
   int64_t hint_lead_ns = 0;  ///< from a right hint to its verdict, summed
   int64_t server_us = 0, draft_ns = 0, bytes_up = 0, bytes_down = 0;
@@ -125,8 +126,10 @@ class Client {
   void handle(const Token& m);
   void handle(const Resumed& m);
   void handle(const Error& m);
+  void handle(const Ping& m);
 
   void open();
+  void ping();
   void resume();
   void fail(Status status);
   void finish();
@@ -136,8 +139,9 @@ class Client {
   void send_block();
   void upload(Speculation& speculation);
   void start_round();
-  /// Tokens that an adaptive session asks to be streamed at a time.
-  int burst(double round_trip) const;
+  bool adapts() const { return options_.mode == Mode::kAdaptive; }
+  /// Asks for a stream as far as an adaptive session looks ahead, or to the end. False when enough is asked for already.
+  bool ask_for_stream();
   void learn(const Block& block, const Verdict& m);
   void take_speculation(Outcome outcome);
   void forget_round();
@@ -146,6 +150,7 @@ class Client {
   /// Adds one token to `ids`, drafted after the committed sequence and `before`. True when the block is complete.
   bool extend_block(std::span<const TokenId> before, std::vector<TokenId>& ids, std::vector<Guess>& guesses, int limit);
   bool draft_block();
+  bool draft_first_block();
   bool shadow_stream();
   bool speculate();
   bool pre_draft(Speculation& speculation, double hit_rate);
@@ -183,6 +188,7 @@ class Client {
 
   Plan plan_;                       // of the coming or running round
   std::optional<Block> drafting_;   // being drafted for the next round
+  Block first_;                     // drafted before the session is open: a guess of the first token, and what follows
   std::optional<Block> in_flight_;  // sent, verdict awaited
   bool uploaded_ = false;           // the round in flight began as an optimistic upload
   std::optional<Hint> hint_;        // newest hint of the round in flight
@@ -195,6 +201,8 @@ class Client {
   std::optional<std::pair<int, TokenId>> shadow_;   // (length, the draft's own next token) while streaming
   TimeNs last_verdict_ = 0;         // when it came
   TimeNs opened_at_ = 0;            // when Open was sent
+  TimeNs ping_sent_ = -1;           // of the Ping whose reply is awaited
+  bool connected_ = false;          // a reply came after Open: the next one's time is a round trip
   TimeNs arrived_ = 0;              // of the frame being handled
   std::map<int, Token> early_;      // tokens that overtook others
   bool resume_pending_ = false;

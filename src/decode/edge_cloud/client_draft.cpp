@@ -52,9 +52,9 @@ bool Client::work() {
     case Phase::kConnecting:
     case Phase::kOpening:
     case Phase::kResuming:
-      // The draft reads the prompt meanwhile; the last token is left for the first guess.
+      // The draft reads the prompt meanwhile.
       if (options_.mode == Mode::kStreaming || options_.mode == Mode::kPerCall) return false;
-      if (static_cast<int>(fed_.size()) >= committed_.length()) return false;
+      if (static_cast<int>(fed_.size()) >= committed_.length()) return phase_ == Phase::kOpening && draft_first_block();
       draft_after({});
       return true;
     case Phase::kRunning:
@@ -71,8 +71,21 @@ bool Client::work() {
 
 bool Client::shadow_stream() {
   // While tokens stream in, the draft reads along: its guesses measure the acceptance that speculation would have.
-  if (options_.mode != Mode::kAdaptive || (shadow_ && shadow_->first == committed_.length())) return false;
+  if (!adapts() || (shadow_ && shadow_->first == committed_.length())) return false;
   if (const std::optional<Guess> guess = draft_after({})) shadow_ = {committed_.length(), guess->token};
+  return true;
+}
+
+bool Client::draft_first_block() {
+  // The first block, behind a guess of the first token. An adaptive session learns what a step takes, too.
+  constexpr int kMost = 4;
+  if (!adapts() && !plan_.uses_own_guess()) return false;
+  const int limit = 1 + std::min({kMost, options_.draft_len, room() - 2});
+  if (static_cast<int>(first_.ids.size()) >= limit || (!first_.ids.empty() && ends_(first_.ids.back()))) return false;
+  const TimeNs begin = clock_.now();
+  extend_block({}, first_.ids, first_.guesses, limit);
+  ++stats_.pre_draft_steps;
+  note(TraceEvent::Kind::kPreDraftStep, begin, 0, static_cast<int>(first_.ids.size()));
   return true;
 }
 
@@ -134,8 +147,17 @@ void Client::forget_round() {
   uploads_.clear();
 }
 
-int Client::burst(double round_trip) const {
-  return 8 + static_cast<int>(round_trip / std::max(1e-4, controller_.costs().pass(1)));
+bool Client::ask_for_stream() {
+  // An adaptive session asks for a burst at a time, long enough to cover a round trip, and lets it run out to switch.
+  constexpr int kSpare = 8, kStep = 4;
+  const int length = committed_.length() + (phase_ == Phase::kOpening);
+  const int last = prompt_length_ + request_.max_new;
+  const double pass = std::max(1e-4, controller_.costs().pass(1));
+  const int until = adapts() ? std::min(last, length + kSpare + static_cast<int>(controller_.round_trip() / pass)) : last;
+  if (until <= stream_until_ || (stream_until_ > length && until < last && until - stream_until_ < kStep)) return false;
+  stream_until_ = until;
+  send(Stream{until});
+  return true;
 }
 
 void Client::start_round() {
@@ -143,18 +165,11 @@ void Client::start_round() {
   plan_ = controller_.next_plan();
   stats_.mode_switches = controller_.switches();
   if (plan_.streams() || stream_until_ > committed_.length()) {
-    // An adaptive session asks for a burst at a time, long enough to cover a round trip, and lets it run out to switch.
-    const int length = committed_.length();
-    int ahead = request_.max_new;
-    if (options_.mode == Mode::kAdaptive) {
-      ahead = burst(controller_.round_trip());
+    if (!plan_.streams()) {
+      plan_ = {Mode::kStreaming, 0};
+    } else if (ask_for_stream() && adapts()) {
+      ping();  // nothing else tells the round trip while tokens stream
     }
-    const int until = std::min(length + ahead, prompt_length_ + request_.max_new);
-    if (plan_.streams() && (stream_until_ <= length || until - stream_until_ >= 4) && until > stream_until_) {
-      stream_until_ = until;
-      send(Stream{until});
-    }
-    if (!plan_.streams()) plan_ = {Mode::kStreaming, 0};
     drafting_.reset();
     return arm(options_.reply_timeout);
   }

@@ -15,6 +15,7 @@ constexpr uint32_t kMaxDraftIds = 256;
 constexpr int kMaxImages = 16;
 constexpr int kMaxStops = 16;
 constexpr int kMaxBias = 1024;
+constexpr size_t kMaxConstraintBytes = 256u << 10;
 
 // --- to the wire ---
 
@@ -40,6 +41,10 @@ void fill(Frame& frame, const Open& m) {
     v1::Bias& bias = *s.add_bias();
     bias.set_token(token);
     bias.set_value(value);
+  }
+  if (m.sampling.constraint.kind != Constraint::Kind::kNone) {
+    s.mutable_constraint()->set_kind(static_cast<uint32_t>(m.sampling.constraint.kind));
+    s.mutable_constraint()->set_source(m.sampling.constraint.source);
   }
   o.mutable_prompt_ids()->Add(m.prompt_ids.begin(), m.prompt_ids.end());
   o.set_generated(m.generated);
@@ -232,6 +237,8 @@ StatusOr<Message> read(const v1::Open& o) {
   for (const v1::Bias& bias : s.bias()) {
     b.require(bias.token() <= kMaxToken && !std::isnan(bias.value()), "sampling.bias");
   }
+  b.require(s.constraint().kind() <= static_cast<uint32_t>(Constraint::Kind::kLark), "sampling.constraint.kind");
+  b.require(s.constraint().source().size() <= kMaxConstraintBytes, "sampling.constraint.source");
   m.prompt_ids = b.tokens("prompt_ids", o.prompt_ids(), kMaxLength);
   m.generated = b.length("generated", o.generated(), static_cast<uint32_t>(m.prompt_ids.size()));
   m.max_new = b.length("max_new", o.max_new());
@@ -244,8 +251,9 @@ StatusOr<Message> read(const v1::Open& o) {
   CALLIE_RETURN_IF_ERROR(b.status());
   m.model_id = o.model_id();
   m.sampling = {s.temperature(), s.top_k(), s.top_p(), s.min_p(), s.repeat_penalty(), s.presence_penalty(),
-                s.frequency_penalty(), s.seed(), {s.stop().begin(), s.stop().end()}, {}};
+                s.frequency_penalty(), s.seed(), {s.stop().begin(), s.stop().end()}, {}, {}};
   for (const v1::Bias& bias : s.bias()) m.sampling.bias.emplace_back(bias.token(), bias.value());
+  m.sampling.constraint = {static_cast<Constraint::Kind>(s.constraint().kind()), s.constraint().source()};
   m.hints = o.hints();
   m.optimistic = o.optimistic();
   m.pad = o.pad();
@@ -448,6 +456,14 @@ StatusOr<Message> decode(std::string_view frame) {
       break;
   }
   return data_loss("edge-cloud frame: unknown kind");
+}
+
+std::optional<std::string> reply_to_ping(std::string_view frame) {
+  if (frame.empty() || frame.size() > kPadBytes || static_cast<uint8_t>(frame[0]) >> 3 != Frame::kPing) return std::nullopt;
+  const StatusOr<Message> message = decode(frame);
+  const Ping* ping = message.ok() ? std::get_if<Ping>(&*message) : nullptr;
+  if (!ping || ping->reply) return std::nullopt;
+  return encode(Ping{ping->time, true}, frame.size() == kPadBytes);
 }
 
 }  // namespace callie::edge_cloud

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,5 +22,9 @@ std::string encode(const Message& message, bool pad = false);
 /// Reads a frame. The kind's size limit is checked before anything is allocated, every field's range before it is used.
 /// Errors: kDataLoss (not a frame, or a field out of range, named), kResourceExhausted (larger than its kind may be).
 StatusOr<Message> decode(std::string_view frame);
+
+/// The reply to a frame that is a Ping, of the Ping's size; nullopt for every other frame. Whoever reads frames from a network
+/// answers at once: a reply that waited behind a pass would not tell the round trip.
+std::optional<std::string> reply_to_ping(std::string_view frame);
 
 }  // namespace callie::edge_cloud

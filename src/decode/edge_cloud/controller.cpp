@@ -12,7 +12,6 @@ constexpr double kMargin = 0.02;      // another plan must be better by this muc
 constexpr double kSurviveRate = 0.02;
 constexpr int kHintTrialEvery = 48;   // rounds without hints until they are tried again,
 constexpr int kHintTrialRounds = 8;   // for so many rounds: a few unlucky ones must not decide for good
-constexpr double kPriorAccept = 0.7;  // acceptance of a token before anything was measured
 
 }  // namespace
 
@@ -31,6 +30,7 @@ void Controller::seed(const Costs& costs) {
   if (costs.survival.size() > 1) agreement_.seed(costs.survival[1], kRemembered);
   hint_hit_.seed(costs.hint_hit, kRemembered);
   guess_hit_.seed(costs.guess_hit, kRemembered);
+  if (costs.guess_hit < 1) other_hit_.seed(std::min(1.0, costs.other_hit / (1 - costs.guess_hit)), kRemembered);
   hint_only_.seed(costs.hint_not_guess, kRemembered);
   hint_at_.seed(costs.hint_at, kRemembered);
   if (costs.exit_share > 0) exit_share_ = costs.exit_share;
@@ -73,6 +73,7 @@ void Controller::on_round(const RoundReport& r) {
   for (int i = 0; i < r.draft_len && i <= r.accepted; ++i) saw(i, i < r.accepted);
   if (r.guessed && r.accepted == r.draft_len) saw(r.draft_len, r.guess_hit);
   if (r.guessed) guess_hit_.add(r.guess_hit);
+  if (r.guessed && !r.guess_hit) other_hit_.add(r.other_hit);
   if (r.hinted) hint_at_.add(r.hint_at);
   if (r.asked_hint && r.draft_len > 0) {
     hint_hit_.add(r.hinted && r.hint_hit);
@@ -106,7 +107,7 @@ Costs Controller::costs() const {
     last = i;
   }
   c.verify.resize(std::max(last + 1, 0));
-  const double pooled = agreement_.value_or(kPriorAccept);
+  const double pooled = agreement_.value_or(0);
   c.survival = {1};
   for (int k = 0; k < std::max<int>(max_draft_len_ + 1, static_cast<int>(survive_.size())); ++k) {
     // A position's own record is drawn towards that of all positions, which has more entries.
@@ -117,6 +118,7 @@ Costs Controller::costs() const {
   }
   c.hint_hit = hints_offered_ ? hint_hit_.value_or(0) : 0;
   c.guess_hit = guess_hit_.value_or(0.5 * c.survive(std::min(4, max_draft_len_)));
+  c.other_hit = (1 - c.guess_hit) * other_hit_.value_or(0);
   c.hint_not_guess = hints_offered_ ? hint_only_.value_or(0) : 0;
   c.hint_at = hint_at_.value_or(0.6);
   c.exit_share = hints_offered_ ? exit_share_ : 0;
@@ -136,6 +138,7 @@ Plan Controller::best_plan(const Costs& c, double* score_of_it) const {
     // The own guess is right when one token more than the block would have stood.
     Costs scaled = c;
     scaled.guess_hit = c.survive(g + 1);
+    scaled.other_hit = (1 - scaled.guess_hit) * other_hit_.value_or(0);
     scaled.hint_not_guess = std::min(c.hint_not_guess, 1 - scaled.guess_hit);
     for (Mode mode : {Mode::kOptimistic, Mode::kFull}) {
       if (mode == Mode::kFull && !hints_offered_) continue;
@@ -150,11 +153,9 @@ Plan Controller::best_plan(const Costs& c, double* score_of_it) const {
   return best;
 }
 
-bool Controller::would_stream(double round_trip) const {
-  Costs c = costs();
-  c.round_trip = round_trip;
+bool Controller::would_stream() const {
   double ignored = 0;
-  return best_plan(c, &ignored).streams();
+  return best_plan(costs(), &ignored).streams();
 }
 
 Plan Controller::next_plan() {

@@ -42,6 +42,7 @@ struct RoundReport {
   double verify_s = 0;
   int width = 1;          ///< positions of the pass; 0: it rebuilt a cache and tells nothing of passes
   bool guessed = false, guess_hit = false;
+  bool other_hit = false;   ///< another outcome than the own guess and the hint, and a block was drafted for it
   bool asked_hint = false;  ///< the round's plan wanted hints; the others tell nothing of them
   bool hinted = false, hint_hit = false;
   double hint_at = 0;   ///< share of the pass after which the first hint was ready
@@ -60,7 +61,10 @@ class Controller {
   void set_max_draft(int tokens) { cap_ = tokens; }
 
   void on_draft_step(double seconds) { draft_step_.add(seconds); }
+  /// A measured round trip, in seconds.
   void on_round_trip(double seconds);
+  /// Time from Open to Opened less the pass: the first connection's own round trips are in it.
+  void on_opening(double seconds) { opening_trip_ = seconds / 2; }
   void on_round(const RoundReport& report);
   /// Hint and own guess named different outcomes and one of them was right.
   void on_dispute(int confidence_q8, bool hint_was_right) { dispute_[bin(confidence_q8)].add(hint_was_right); }
@@ -71,11 +75,11 @@ class Controller {
 
   /// The plan of the next round.
   Plan next_plan();
-  /// Streaming looks best at that round trip, in seconds.
-  bool would_stream(double round_trip) const;
+  /// Streaming looks best.
+  bool would_stream() const;
   /// Everything measured, with defaults where nothing was.
   Costs costs() const;
-  double round_trip() const { return trip_.value_or(0.05); }
+  double round_trip() const { return trip_.value_or(opening_trip_); }
   double draft_step() const { return draft_step_.value_or(0.005); }
   double hint_hit_rate() const { return hint_hit_.value_or(0.5); }
   double guess_hit_rate() const { return guess_hit_.value_or(0.5); }
@@ -97,10 +101,12 @@ class Controller {
   int cap_ = 1 << 20;
 
   Ewma trip_{0.25}, draft_step_{0.05}, guess_hit_{0.05}, hint_at_{0.1};
-  Ewma hint_hit_{0.03, 0.4, 10}, hint_only_{0.02, 0.15, 10}, agreement_{0.01};
+  Ewma hint_hit_{0.03, 0.4, 10}, hint_only_{0.02, 0.15, 10}, agreement_{0.01, 0.8, 4};
+  Ewma other_hit_{0.05};  // of the rounds that the own guess missed
   std::array<Ewma, 4> dispute_{Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.6, 4}, Ewma{0.05, 0.7, 4}};
   std::vector<Ewma> verify_, survive_;
   double exit_share_ = 0;  // exits' cost, from a calibration
+  double opening_trip_ = 0.05;  // counts until a round trip was measured
   int trip_outliers_ = 0;
   Plan current_;
   bool chosen_ = false;

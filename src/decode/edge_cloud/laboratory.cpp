@@ -47,7 +47,7 @@ Status Laboratory::add(std::span<const TokenId> prompt) {
   SessionOptions session;
   session.context = options_.context + 16;
   CALLIE_ASSIGN_OR_RETURN(auto draft_session, callie::Session::create(draft_, session, *pool_));
-  ModelDraft model(draft_, std::move(draft_session), options_.sampling, static_cast<int>(prompt.size()),
+  ModelDraft model(draft_, std::move(draft_session), Sampler(options_.sampling), static_cast<int>(prompt.size()),
                    options_.head_rows);
   RecordingDraft draft(model);
   recording_->clear();
@@ -119,6 +119,7 @@ Status Laboratory::run(LaboratoryRow& row, std::span<const TokenId> prompt, Reco
   row.rounds += s.rounds;
   row.accepted += s.accepted;
   row.guess_hits += s.guess_hits;
+  row.other_hits += s.other_hits;
   row.hint_hits += s.hint_hits;
   row.hint_only_hits += s.hint_only_hits;
   row.hints_early += s.hints_early;
@@ -149,6 +150,7 @@ Costs Laboratory::costs(const LaboratoryRow& row) const {
   c.round_trip = row.rtt_ms * 1e-3;
   c.draft_step = draft_step_s();
   c.guess_hit = static_cast<double>(row.guess_hits) / rounds;
+  c.other_hit = static_cast<double>(row.other_hits) / rounds;
   c.hint_hit = static_cast<double>(row.hint_hits) / rounds;
   for (const auto& [seconds, count] : passes_) {
     const double previous = c.verify.empty() ? 0 : c.verify.back();

@@ -32,7 +32,7 @@ struct LaboratoryOptions {
 struct LaboratoryRow {
   Mode mode = Mode::kSync;
   double rtt_ms = 0;
-  int64_t tokens = 0, rounds = 0, accepted = 0, guess_hits = 0, hint_hits = 0, hint_only_hits = 0,
+  int64_t tokens = 0, rounds = 0, accepted = 0, guess_hits = 0, other_hits = 0, hint_hits = 0, hint_only_hits = 0,
           hints_early = 0, optimistic_sent = 0, optimistic_hits = 0;
   int64_t frames = 0, bytes = 0;  ///< without the opening
   double span_s = 0;              ///< first token to last, summed

@@ -15,6 +15,13 @@ inline constexpr uint32_t kVersionMajor = 1;
 inline constexpr uint32_t kVersionMinor = 0;
 inline constexpr size_t kSecretBytes = 16;
 
+/// What the text must be, as its source; each side compiles it for itself.
+struct Constraint {
+  enum class Kind : uint32_t { kNone = 0, kJsonSchema = 1, kLark = 2 };
+  Kind kind = Kind::kNone;
+  std::string source;
+};
+
 /// The whole sampler configuration, as it crosses the wire.
 struct Sampling {
   float temperature = 0;
@@ -27,6 +34,7 @@ struct Sampling {
   uint64_t seed = 0;
   std::vector<std::string> stop;
   std::vector<std::pair<TokenId, float>> bias;
+  Constraint constraint;
 };
 
 struct Image {

@@ -7,12 +7,12 @@
 
 namespace callie::edge_cloud {
 
-ModelDraft::ModelDraft(std::shared_ptr<const Model> model, std::unique_ptr<Session> session, SamplingOptions sampling,
+ModelDraft::ModelDraft(std::shared_ptr<const Model> model, std::unique_ptr<Session> session, Sampler sampler,
                        int first_new, int64_t head_rows)
     : session_(std::move(session)),
       head_(model, head_rows),
-      sampling_(std::move(sampling)),
-      sampler_(sampling_),
+      fresh_(std::move(sampler)),
+      sampler_(fresh_),
       first_new_(first_new),
       full_(std::min<int64_t>(model->spec().vocab_size, model->tokenizer().vocab_size()), -std::numeric_limits<float>::infinity()) {}
 
@@ -24,8 +24,8 @@ void ModelDraft::truncate(int length) {
 // The sampler's state after the generated tokens that were fed.
 void ModelDraft::position_sampler() {
   const int generated = length() - first_new_;
-  if (generated < sampler_.position()) sampler_ = Sampler(sampling_);
-  // Without a constraint a sampler takes every token.
+  if (generated < sampler_.position()) sampler_ = fresh_;
+  // A guess that the constraint does not allow is behind its end, and so is everything after it.
   while (sampler_.position() < generated) {
     if (!sampler_.accept(tokens_[first_new_ + sampler_.position()]).ok()) return;
   }

@@ -14,10 +14,10 @@ namespace callie::edge_cloud {
 /// choose from the small model's logits.
 class ModelDraft : public DraftModel {
  public:
-  /// `first_new`: length of the prompt, where generation position 0 stands. `head_rows` as in PartialHead.
+  /// `sampler`: as it is before the first token. `first_new`: length of the prompt, where generation position 0 stands. `head_rows` as in PartialHead.
   /// The session must be empty; one too small for the sequence guesses nothing useful beyond its context.
-  ModelDraft(std::shared_ptr<const Model> model, std::unique_ptr<Session> session, SamplingOptions sampling,
-             int first_new, int64_t head_rows);
+  ModelDraft(std::shared_ptr<const Model> model, std::unique_ptr<Session> session, Sampler sampler, int first_new,
+             int64_t head_rows);
 
   int length() const override { return static_cast<int>(tokens_.size()); }
   void truncate(int length) override;
@@ -28,7 +28,7 @@ class ModelDraft : public DraftModel {
 
   std::unique_ptr<Session> session_;
   PartialHead head_;
-  SamplingOptions sampling_;
+  const Sampler fresh_;
   Sampler sampler_;
   int first_new_;
   std::vector<TokenId> tokens_;

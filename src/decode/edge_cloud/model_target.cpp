@@ -33,8 +33,9 @@ SamplingOptions from_wire(const Sampling& sampling) {
 }
 
 struct ModelTarget::Session {
-  explicit Session(const Tokenizer& tokenizer, const Open& request)
+  Session(const Tokenizer& tokenizer, const Open& request, std::unique_ptr<TokenMask> constraint)
       : sampling(from_wire(request.sampling)),
+        mask(std::move(constraint)),
         has_stops(!request.sampling.stop.empty()),
         ignore_end(request.ignore_end),
         max_new(request.max_new),
@@ -42,6 +43,7 @@ struct ModelTarget::Session {
         stops(request.sampling.stop) {}
 
   SamplingOptions sampling;
+  std::unique_ptr<TokenMask> mask;  // as it is before the first token; may be null
   bool has_stops, ignore_end;
   int max_new;
   sched::Handle handle;
@@ -117,8 +119,20 @@ Status ModelTarget::open(SessionId session, const Open& request) {
   if (pool.blocks_for(longest) > pool.n_blocks()) {
     return resource_exhausted("{} tokens do not fit this server's memory for keys and values", longest);
   }
-  sessions_[session] = std::make_unique<Session>(model_->tokenizer(), request);
+  CALLIE_ASSIGN_OR_RETURN(auto mask, compile(request.sampling.constraint));
+  sessions_[session] = std::make_unique<Session>(model_->tokenizer(), request, std::move(mask));
   return ok_status();
+}
+
+StatusOr<std::unique_ptr<TokenMask>> ModelTarget::compile(const Constraint& constraint) {
+  if (constraint.kind == Constraint::Kind::kNone) return std::unique_ptr<TokenMask>();
+  if (!grammars_) {
+    CALLIE_ASSIGN_OR_RETURN(grammars_, GrammarCompiler::create(model_->tokenizer()));
+  }
+  const bool schema = constraint.kind == Constraint::Kind::kJsonSchema;
+  auto compiled = grammars_->compile(schema ? GrammarCompiler::Kind::kJsonSchema : GrammarCompiler::Kind::kLark, constraint.source);
+  if (!compiled.ok()) return compiled.status().with_context("the constraint");
+  return std::move(compiled->mask);
 }
 
 void ModelTarget::evict(SessionId session) {
@@ -150,6 +164,7 @@ Status ModelTarget::submit(Session& s, const Job& job, bool replay) {
   request.request.arrival_s = seconds();
   request.request.hold_after_step = true;
   request.sampling = s.sampling;
+  if (s.mask) request.mask = s.mask->clone();
   request.generated = replay ? 0 : generated;
   CALLIE_ASSIGN_OR_RETURN(s.handle, executor_->submit(std::move(request), seconds()));
   s.in_cache = true;

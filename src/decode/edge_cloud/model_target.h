@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "chat/grammar.h"
 #include "decode/edge_cloud/clock.h"
 #include "decode/edge_cloud/exit_judge.h"
 #include "decode/edge_cloud/sync_target.h"
@@ -17,7 +18,7 @@
 
 namespace callie::edge_cloud {
 
-/// The sampler's settings as they cross the wire. Stop strings are not among them.
+/// The sampler's settings as they cross the wire. Stop strings and constraints are not among them.
 Sampling to_wire(const SamplingOptions& sampling);
 SamplingOptions from_wire(const Sampling& sampling);
 
@@ -70,6 +71,7 @@ class ModelTarget : public SyncTarget, private ExecutorListener {
   void report_exit(int exit, const nn::ExitRows& rows);
   sched::FinishReason on_token(const ChosenToken& token) override;
   void on_finish(sched::Handle handle, const sched::Sequence& sequence) override;
+  StatusOr<std::unique_ptr<TokenMask>> compile(const Constraint& constraint);
   Status submit(Session& session, const Job& job, bool replay);
   void go_on(Session& session, Job& job);
   double seconds() const { return static_cast<double>(clock_.now()) * 1e-9; }
@@ -80,6 +82,7 @@ class ModelTarget : public SyncTarget, private ExecutorListener {
   std::unordered_map<SessionId, std::unique_ptr<Session>> sessions_;
   std::unordered_map<SessionId, Job> jobs_;
   TimeNs busy_ = 0;
+  std::shared_ptr<const GrammarCompiler> grammars_;  // made for the first constraint
   std::optional<ExitJudge> judge_;
   nn::Taps taps_;
   const std::function<void(const ExitReport&)>* on_exit_ = nullptr;  // of the step that runs

@@ -85,6 +85,8 @@ Prediction predict(const Costs& c, Mode mode, int draft_len) {
   // An own guess costs one more step: the draft's token after its own block.
   const double guess_draft = draft + c.draft_step;
   const double miss = draft + trip + pass;
+  // After a wrong guess another outcome's block may be there.
+  const double guess_miss = c.guess_hit < 1 ? miss - draft * std::min(1.0, c.other_hit / (1 - c.guess_hit)) : miss;
   const double guess_hit = std::max(trip + pass, guess_draft);
   const double hint_ready = trip + c.hint_at * pass + draft;
   const double hint_hit = std::max(trip + pass, hint_ready);
@@ -95,13 +97,13 @@ Prediction predict(const Costs& c, Mode mode, int draft_len) {
       round = h * hint_hit + (1 - h) * miss;
       break;
     case Mode::kOwnGuess:
-      round = g * guess_hit + (1 - g) * miss;
+      round = g * guess_hit + (1 - g) * guess_miss;
       break;
     case Mode::kOptimistic:
-      round = upload_round({pass, trip, guess_draft, miss, g, 0, 0});
+      round = upload_round({pass, trip, guess_draft, guess_miss, g, 0, 0});
       break;
     case Mode::kFull:
-      round = upload_round({pass, trip, guess_draft, miss, g, c.hint_not_guess, std::max(pass, hint_ready)});
+      round = upload_round({pass, trip, guess_draft, guess_miss, g, c.hint_not_guess, std::max(pass, hint_ready)});
       break;
     default:
       break;

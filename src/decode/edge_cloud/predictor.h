@@ -16,6 +16,7 @@ struct Costs {
   double hint_at = 0.5;          ///< when the useful hint is sent, as a share of the pass
   double hint_hit = 0;           ///< share of rounds whose last hint is the verdict
   double guess_hit = 0;          ///< share of rounds whose verdict is the client's own first guess
+  double other_hit = 0;          ///< share of rounds whose verdict is another outcome that a block was drafted for
   double hint_not_guess = 0;     ///< share of rounds where the hint is right and the own guess is not
   double exit_share = 0;         ///< exits' cost as a share of the pass
 

@@ -91,8 +91,8 @@ void Server::on_frame(ConnectionId connection, std::string_view frame) {
     handle(connection, std::move(*open));
   } else if (auto* resume = std::get_if<Resume>(&message)) {
     handle(connection, std::move(*resume));
-  } else if (auto* ping = std::get_if<Ping>(&message)) {
-    if (!ping->reply) sink_.send(connection, encode(Ping{ping->time, true}), 0, false);
+  } else if (std::holds_alternative<Ping>(message)) {
+    if (auto reply = reply_to_ping(frame)) sink_.send(connection, std::move(*reply), 0, false);
   } else if (!session) {
     // Frames that a session's end has overtaken on the wire.
     if (std::holds_alternative<Draft>(message)) {

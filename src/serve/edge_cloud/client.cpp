@@ -257,7 +257,8 @@ Status EdgeCloudConnection::run(edge_cloud::Client& client) {
     const TimeNs left = client.next_timer() - impl.clock.now();
     impl.inbox->wait(std::clamp<TimeNs>(left, 0, 100 * edge_cloud::kMillisecond));
   }
-  return client.status();
+  const Status& status = client.status();
+  return status.code() == StatusCode::kUnavailable ? status.with_context("--cloud " + impl.address) : status;
 }
 
 }  // namespace callie::serve

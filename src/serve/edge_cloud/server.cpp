@@ -26,8 +26,8 @@ using edge_cloud::ConnectionId;
 using edge_cloud::SessionId;
 using edge_cloud::TimeNs;
 
-// Frames of one connection that wait for the engine; a peer that sends more without listening is cut off.
-constexpr int kMaxWaitingFrames = 256;
+// Frames of one connection that wait for the engine, and that wait to be read by the peer; who sends more is cut off.
+constexpr size_t kMaxWaitingFrames = 256;
 
 struct Event {
   enum class Kind { kConnect, kFrame, kDisconnect };
@@ -103,12 +103,16 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
       leave();
       return act(outgoing_.finish(false));
     }
-    if (++waiting_ > kMaxWaitingFrames) {
+    std::string frame = to_frame(incoming_);
+    if (auto reply = edge_cloud::reply_to_ping(frame)) {
+      if (outgoing_.waiting() < kMaxWaitingFrames) send(std::move(*reply), 0, false);
+    } else if (++waiting_ > kMaxWaitingFrames || outgoing_.waiting() > kMaxWaitingFrames) {
       leave();
       end_ = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many frames at once");
       return act(outgoing_.finish(true));
+    } else {
+      inbox_.push({Event::Kind::kFrame, id_, std::move(frame), clock_.now()});
     }
-    inbox_.push({Event::Kind::kFrame, id_, to_frame(incoming_), clock_.now()});
     StartRead(&incoming_);
   }
   void OnWriteDone(bool ok) override { act(outgoing_.written(ok)); }
@@ -140,7 +144,7 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   OutgoingFrames outgoing_;
   grpc::Status end_;
   std::atomic<bool> connected_{true};
-  std::atomic<int> waiting_{0};
+  std::atomic<size_t> waiting_{0};
 };
 
 // "ipv4:10.0.0.7:41234" without the port: whom the limits count.

@@ -54,4 +54,9 @@ OutgoingFrames::Next OutgoingFrames::finish(bool drop_unsent) {
   return advance();
 }
 
+size_t OutgoingFrames::waiting() {
+  std::lock_guard lock(mutex_);
+  return waiting_.size();
+}
+
 }  // namespace callie::serve

@@ -28,6 +28,8 @@ class OutgoingFrames {
   /// No frame is taken from now on. kFinish: nothing is in flight; else written() will say so.
   Next finish(bool drop_unsent);
   const grpc::ByteBuffer& current() const { return current_; }
+  /// Frames that wait for the one in flight.
+  size_t waiting();
 
  private:
   struct Frame {

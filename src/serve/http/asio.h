@@ -1,7 +1,7 @@
 #pragma once
 
-// Boost.Asio and Boost.Beast, compiled once in asio.cpp. Included by the sources of serve/http and by the load
-// generator only.
+// Boost.Asio and Boost.Beast, compiled once in asio.cpp. Included by the sources of serve/http, the load generator and the
+// delay proxy only.
 #define BOOST_ASIO_SEPARATE_COMPILATION
 #define BOOST_BEAST_SEPARATE_COMPILATION
 #define BOOST_ASIO_NO_DEPRECATED

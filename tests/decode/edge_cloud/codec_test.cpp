@@ -49,6 +49,7 @@ TEST(EdgeCloudCodec, RoundTripsEveryKind) {
   open.sampling.seed = 17;
   open.sampling.stop = {"\n\n"};
   open.sampling.bias = {{4, -1.5f}};
+  open.sampling.constraint = {Constraint::Kind::kLark, "start: \"a\""};
   open.images = {{1, 64, "bytes"}};
   const StatusOr<Message> opened = decode(encode(open));
   ASSERT_TRUE(opened.ok()) << opened.status().message();
@@ -57,7 +58,18 @@ TEST(EdgeCloudCodec, RoundTripsEveryKind) {
   EXPECT_EQ(o.generated, 2);
   EXPECT_EQ(o.sampling.stop, open.sampling.stop);
   EXPECT_EQ(o.sampling.bias, open.sampling.bias);
+  EXPECT_EQ(o.sampling.constraint.kind, Constraint::Kind::kLark);
+  EXPECT_EQ(o.sampling.constraint.source, open.sampling.constraint.source);
   EXPECT_EQ(o.images[0].data, "bytes");
+
+  const auto reply = reply_to_ping(encode(Ping{77, false}));
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(std::get<Ping>(*decode(*reply)).time, 77u);
+  EXPECT_TRUE(std::get<Ping>(*decode(*reply)).reply);
+  EXPECT_EQ(reply_to_ping(encode(Ping{77, false}, true))->size(), kPadBytes);
+  EXPECT_FALSE(reply_to_ping(*reply));
+  EXPECT_FALSE(reply_to_ping(encode(Stop{})));
+  EXPECT_FALSE(reply_to_ping(""));
 
   for (const Message& m : {Message(verdict(2, 3)), Message(Hint{1, 1, {2, 3}, 200}), Message(Stream{40}),
                            Message(Token{5, 6, true, 7, 8}), Message(Stop{}), Message(Ping{4, true}),
@@ -107,6 +119,11 @@ TEST(EdgeCloudCodec, RefusesWhatIsOutOfRange) {
   open.sampling.temperature = -1;
   EXPECT_NE(decode(encode(open)).status().message().find("temperature"), std::string::npos);
   open.sampling.temperature = 0;
+  open.sampling.constraint = {static_cast<Constraint::Kind>(3), "x"};
+  EXPECT_NE(decode(encode(open)).status().message().find("constraint.kind"), std::string::npos);
+  open.sampling.constraint = {Constraint::Kind::kJsonSchema, std::string(size_t{300} << 10, '{')};
+  EXPECT_NE(decode(encode(open)).status().message().find("constraint.source"), std::string::npos);
+  open.sampling.constraint = {};
   open.prompt_ids.assign(size_t{17} << 20, 1);
   EXPECT_EQ(decode(encode(open)).status().code(), StatusCode::kResourceExhausted);
 }

@@ -120,7 +120,7 @@ class EdgeCloudImages : public testing::Test {
     const auto draft_model = test::load_or_fail(tiny(draft_name), pool_);
     SamplingOptions greedy;
     greedy.temperature = 0;
-    ModelDraft model(draft_model, test::session_or_fail(draft_model, pool_), greedy,
+    ModelDraft model(draft_model, test::session_or_fail(draft_model, pool_), Sampler(greedy),
                      static_cast<int>(open_.prompt_ids.size()), 0);
     TimedDraft timed(model, simulation.client_clock(0), [](int) { return 3 * kMillisecond; });
     ClientOptions options;
@@ -159,8 +159,8 @@ TEST_F(EdgeCloudImages, ATextOnlyDraftGivesTheSeeingTargetsTokens) {
 TEST_F(EdgeCloudImages, AResumedSessionDoesNotSendTheImageAgain) {
   const auto expected = alone(open_);
   split("llama", Mode::kOptimistic);
-  const int64_t whole = frames;
-  for (int64_t at = 4; at < whole; at += 5) {
+  const int64_t whole = frames;  // the first six are Open, Opened and pings
+  for (int64_t at = 6; at < whole; at += 5) {
     EXPECT_EQ(split("llama", Mode::kOptimistic, [&](Simulation& s) { s.cut_after(at); }), expected);
     EXPECT_EQ(images_received, 1) << "cut after frame " << at;
     EXPECT_LT(bytes_up, 2 * 1000 + 100 * whole);

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "decode/edge_cloud/closing_line.h"
 #include "decode/edge_cloud/toy_world.h"
 
 namespace callie::edge_cloud {
@@ -88,8 +89,7 @@ TEST(EdgeCloudModelCheck, RandomSchedules) {
   const uint64_t schedules = wanted ? std::strtoull(wanted, nullptr, 10) : 100'000;
   int64_t frames = 0;
   for (uint64_t seed = 1; seed <= schedules; ++seed) ASSERT_TRUE(check(seed, &frames));
-  std::printf("{\"check\":\"model_checker\",\"schedules\":%llu,\"frames\":%lld,\"violations\":0}\n",
-              static_cast<unsigned long long>(schedules), static_cast<long long>(frames));
+  closing_line(5, "random schedules", {{"schedules", schedules}, {"frames", frames}, {"violations", 0}});
 }
 
 // All drafts right or wrong at every position, all places of a cut, for a short sequence: every (accepted, cut) pair.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "decode/edge_cloud/closing_line.h"
 #include "decode/edge_cloud/model_draft.h"
 #include "decode/edge_cloud/model_target.h"
 #include "decode/edge_cloud/simulation.h"
@@ -37,6 +38,7 @@ struct Task {
   std::vector<TokenId> prompt = {72, 101, 108, 108, 111, 32, 72, 101, 108};
   SamplingOptions sampling;
   decode::GenerateOptions options;
+  std::string grammar;  // Lark; "" = none
   int context = 256;
 };
 
@@ -64,7 +66,7 @@ class Pair {
     SessionOptions options;
     options.context = task.context;
     const auto session = test::session_or_fail(target_, pool_, options);
-    Sampler sampler(task.sampling);
+    Sampler sampler = make_sampler(task, *target_);
     decode::LogitsHash hash;
     decode::PlainStrategy strategy(*session, sampler, &hash);
     const auto result = decode::generate(*session, strategy, task.prompt, task.options);
@@ -79,6 +81,7 @@ class Pair {
     open.effective_vocab = static_cast<uint32_t>(target_->tokenizer().vocab_size());
     open.sampling = to_wire(task.sampling);
     open.sampling.stop = task.options.stops;
+    if (!task.grammar.empty()) open.sampling.constraint = {Constraint::Kind::kLark, task.grammar};
     open.prompt_ids = task.prompt;
     open.max_new = static_cast<int>(task.options.max_new);
     open.ignore_end = task.options.ignore_eos;
@@ -88,7 +91,7 @@ class Pair {
   std::unique_ptr<ModelDraft> draft(const Task& task) {
     SessionOptions options;
     options.context = task.context + 16;
-    return std::make_unique<ModelDraft>(draft_, test::session_or_fail(draft_, pool_, options), task.sampling,
+    return std::make_unique<ModelDraft>(draft_, test::session_or_fail(draft_, pool_, options), make_sampler(task, *draft_),
                                         static_cast<int>(task.prompt.size()), 0);
   }
 
@@ -154,6 +157,13 @@ class Pair {
   std::shared_ptr<const ExitHeads> exits;
 
  private:
+  static Sampler make_sampler(const Task& task, const Model& model) {
+    if (task.grammar.empty()) return Sampler(task.sampling);
+    auto compiled = (*GrammarCompiler::create(model.tokenizer()))->compile(GrammarCompiler::Kind::kLark, task.grammar);
+    EXPECT_TRUE(compiled.ok()) << compiled.status().message();
+    return Sampler(task.sampling, std::move(compiled->mask));
+  }
+
   ThreadPool pool_;
   ManualClock clock_;
   std::shared_ptr<const Model> target_, draft_;
@@ -167,9 +177,10 @@ void expect_equal(const Answer& expected, const Answer& got, const std::string& 
 }
 
 TEST(EdgeCloudModels, EveryModeAndDraftLengthEqualsPlain) {
+  int64_t answers = 0, tokens = 0;
   for (const char* draft : {"llama", "qwen2"}) {
     Pair pair(tiny("llama"), tiny(draft));
-    for (float temperature : {0.0f, 0.9f}) {
+    for (float temperature : {0.0f, 0.8f}) {
       Task task = greedy(60);
       task.sampling.temperature = temperature;
       task.sampling.repeat_penalty = temperature > 0 ? 1.2f : 1;
@@ -182,10 +193,13 @@ TEST(EdgeCloudModels, EveryModeAndDraftLengthEqualsPlain) {
           options.draft_len = length;
           expect_equal(expected, pair.split(task, options),
                        fmt::format("{} by {}, {} tokens, temperature {}", mode_name(mode), draft, length, temperature));
+          ++answers;
+          tokens += static_cast<int64_t>(expected.tokens.size());
         }
       }
     }
   }
+  closing_line(2, "temperature 0 and 0.8, ids and hashes", {{"answers", answers}, {"tokens", tokens}, {"different", 0}});
 }
 
 TEST(EdgeCloudModels, HintsOfRealExitsChangeNothing) {
@@ -211,6 +225,7 @@ TEST(EdgeCloudModels, HintsOfRealExitsChangeNothing) {
   }
   EXPECT_GT(hints, 50);
   EXPECT_GT(hits, 0);
+  closing_line(2, "hints of real exits", {{"hints", hints}, {"hits", hits}, {"different", 0}});
 }
 
 TEST(EdgeCloudModels, AnEqualDraftIsAcceptedWholeAtAnyTemperature) {
@@ -225,6 +240,30 @@ TEST(EdgeCloudModels, AnEqualDraftIsAcceptedWholeAtAnyTemperature) {
     EXPECT_EQ(pair.stats.accepted, pair.stats.drafted);
     EXPECT_EQ(pair.stats.rounds, 8);
   }
+}
+
+TEST(EdgeCloudModels, GrammarsConstrainBothSides) {
+  Pair pair(tiny("llama"), tiny("qwen2"));
+  for (const char* grammar : {"start: /(ab|ba|cc){10,20}/", "start: \"x=\" NUMBER (\",\" NUMBER)*\nNUMBER: /[0-9]{1,3}/"}) {
+    for (float temperature : {0.0f, 0.9f}) {
+      Task task = greedy(40);
+      task.options.ignore_eos = false;
+      task.grammar = grammar;
+      task.sampling.temperature = temperature;
+      task.sampling.repeat_penalty = 1.1f;
+      const Answer expected = pair.plain(task);
+      for (Mode mode : {Mode::kStreaming, Mode::kSync, Mode::kOptimistic, Mode::kAdaptive}) {
+        ClientOptions options;
+        options.mode = mode;
+        const std::string what = fmt::format("{}, {}, temperature {}", grammar, mode_name(mode), temperature);
+        expect_equal(expected, pair.split(task, options), what);
+        expect_equal(expected, pair.split(task, options, [](Simulation& s) { s.restart_after(9); }), "restarted: " + what);
+      }
+    }
+  }
+  Open broken = pair.request(greedy(4));
+  broken.sampling.constraint = {Constraint::Kind::kLark, "start: ("};
+  EXPECT_EQ(pair.make_target(64)->open(1, broken).code(), StatusCode::kInvalidArgument);
 }
 
 TEST(EdgeCloudModels, CutsRestartsAndColdResumesEqualPlain) {
@@ -310,6 +349,7 @@ TEST(EdgeCloudModels, ManyClientsInLittleMemoryGetTheirSoloTokens) {
     }
     EXPECT_EQ(target->executor().scheduler().stats().preemptions > 0, max_seqs < 8);
   }
+  closing_line(14, "eight clients on eight and three sequences", {{"clients", 8}, {"different", 0}});
 }
 
 TEST(EdgeCloudModels, ARealModelEqualsPlain) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "decode/edge_cloud/client.h"
+#include "decode/edge_cloud/closing_line.h"
 #include "decode/edge_cloud/codec.h"
 #include "decode/edge_cloud/toy_world.h"
 
@@ -18,29 +19,37 @@ std::string describe(Mode mode, int draft_len, double share, TimeNs one_way) {
 }
 
 TEST(EdgeCloudSession, EveryModeGivesTheTargetsTokens) {
-  for (Mode mode : kAllModes) {
-    for (int draft_len : {1, 3, 5, 8}) {
-      for (double share : {0.9, 0.5, -1.0}) {
-        for (TimeNs one_way : {0, 10, 50}) {
-          SCOPED_TRACE(describe(mode, draft_len, share, one_way * kMillisecond));
-          Language language{static_cast<uint64_t>(draft_len) + 3, 0.005};
-          LinkModel link;
-          link.one_way = one_way * kMillisecond;
-          World world(language, share, 0.6, link, 1);
-          ClientOptions options;
-          options.mode = mode;
-          options.draft_len = draft_len;
-          const Open open = World::request(100, draft_len);
-          world.simulation.check_always(true);
-          world.add(open, options);
-          const Status status = world.simulation.run(600 * kSecond);
-          ASSERT_TRUE(status.ok()) << status.message();
-          EXPECT_EQ(world.simulation.emitted(0), toy::plain(language, open.prompt_ids, 100));
-          EXPECT_EQ(world.target.broken, "");
+  constexpr int kTokens = 128;
+  int64_t answers = 0, tokens = 0;
+  for (uint64_t prompt = 0; prompt < 50; ++prompt) {
+    const Language language{prompt + 3, 0.002};
+    const Open open = World::request(kTokens, prompt);
+    const std::vector<TokenId> expected = toy::plain(language, open.prompt_ids, kTokens);
+    for (Mode mode : kAllModes) {
+      for (int draft_len : {1, 3, 5, 8}) {
+        for (double share : {0.9, 0.002, -1.0}) {  // good, random, always the same token
+          for (TimeNs one_way : {0, 10, 50}) {
+            SCOPED_TRACE(describe(mode, draft_len, share, one_way * kMillisecond));
+            LinkModel link;
+            link.one_way = one_way * kMillisecond;
+            World world(language, share, 0.6, link, 1);
+            ClientOptions options;
+            options.mode = mode;
+            options.draft_len = draft_len;
+            world.simulation.check_always(prompt == 0);
+            world.add(open, options);
+            const Status status = world.simulation.run(600 * kSecond);
+            ASSERT_TRUE(status.ok()) << status.message();
+            ASSERT_EQ(world.simulation.emitted(0), expected);
+            ASSERT_EQ(world.target.broken, "");
+            ++answers;
+            tokens += static_cast<int64_t>(expected.size());
+          }
         }
       }
     }
   }
+  closing_line(1, "greedy, toy models", {{"prompts", 50}, {"answers", answers}, {"tokens", tokens}, {"different", 0}});
 }
 
 TEST(EdgeCloudSession, MaxNewAndEndTokenTruncateInsideABlock) {
@@ -84,10 +93,11 @@ TEST(EdgeCloudSession, DisconnectAtEveryFrameResumes) {
     }
   }
   EXPECT_GE(points, 200);
-  RecordProperty("disconnect_points", points);
+  closing_line(6, "a cut after every frame", {{"points", points}, {"different", 0}});
 }
 
 TEST(EdgeCloudSession, ServerRestartAtEveryFrameContinues) {
+  int points = 0;
   for (Mode mode : {Mode::kFull, Mode::kStreaming}) {
     Language language{10, 0};
     const Open open = World::request(40);
@@ -104,8 +114,10 @@ TEST(EdgeCloudSession, ServerRestartAtEveryFrameContinues) {
       ASSERT_TRUE(status.ok()) << "restart after frame " << at << ": " << status.message();
       ASSERT_EQ(world.simulation.emitted(0), expected) << "restart after frame " << at;
       if (at == 0) frames = world.simulation.frames();
+      ++points;
     }
   }
+  closing_line(7, "a server that forgot everything after every frame", {{"points", points}, {"different", 0}});
 }
 
 TEST(EdgeCloudSession, ColdResumeRebuildsTheCache) {

@@ -67,6 +67,7 @@ class ToyTarget : public SyncTarget {
   std::vector<TimeNs> pass_cost = {30 * kMillisecond, 33 * kMillisecond, 36 * kMillisecond, 39 * kMillisecond,
                                    42 * kMillisecond, 45 * kMillisecond, 48 * kMillisecond, 51 * kMillisecond,
                                    54 * kMillisecond};
+  TimeNs prompt_cost = 0;  // of a session's first pass; 0 = like any other
   std::vector<double> exit_depths = {0.5, 0.75};
   std::string broken;
 
@@ -87,8 +88,12 @@ class ToyTarget : public SyncTarget {
 
   TimeNs run(std::span<PassJob> jobs, const std::function<void(const ExitReport&)>& on_exit) override {
     int width = 0;
-    for (const PassJob& job : jobs) width += static_cast<int>(job.draft.size()) + 1;
-    const TimeNs took = cost(width);
+    TimeNs took = 0;
+    for (const PassJob& job : jobs) {
+      width += static_cast<int>(job.draft.size()) + 1;
+      if (static_cast<int>(job.committed.size()) == job.first_new) took += prompt_cost;
+    }
+    took = std::max(took, cost(width));
     for (size_t depth = 0; depth < exit_depths.size(); ++depth) {
       for (const PassJob& job : jobs) {
         if (!job.exits) continue;
