@@ -28,7 +28,7 @@ CHECKS = {
     12: [("test_decode", "EdgeCloudAdaptive.*")],
     13: [("test_decode", "EdgeCloudCodec.Padded*")],
     14: [("test_decode", "EdgeCloudSession.SeveralClients*:EdgeCloudModels.ManyClients*"), ("test_serve", "EdgeCloudGrpc.ClientsTogether*")],
-    15: [("test_serve", "EdgeCloudGrpc.Wrong*:EdgeCloudGrpc.Keys*:EdgeCloudGrpc.Limits*:EdgeCloudGrpc.TooMany*"), ("test_decode", "EdgeCloudCodec.*")],
+    15: [("test_serve", "EdgeCloudGrpc.Wrong*:EdgeCloudGrpc.Keys*:EdgeCloudGrpc.Limits*:EdgeCloudGrpc.TooMany*"), ("test_decode", "EdgeCloudCodec.*:EdgeCloudRefusals.*")],
     16: [("test_decode", "EdgeCloudImages.*")],
     17: [("test_tune", "ExitTraining.*")],
     18: [("test_decode", "EdgeCloudTiming.ServerBusy*")],

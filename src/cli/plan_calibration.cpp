@@ -1,20 +1,13 @@
 #include "cli/plan_calibration.h"
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
 #include <map>
 
+#include "cli/own_server.h"
 #include "core/interrupt.h"
 #include "core/philox.h"
 #include "core/progress.h"
 #include "io/http_json.h"
 #include "serve/load_generator.h"
-
-extern char** environ;
 
 namespace callie::cli {
 namespace {
@@ -93,38 +86,11 @@ StatusOr<CalibrationSteps> measure_engine(const std::string& url) {
 }
 
 StatusOr<CalibrationSteps> measure_own_engine(const std::string& model, int threads) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return error(StatusCode::kInternal, "pipe: no descriptor");
   const std::string count = std::to_string(threads);
-  std::vector<std::string> words = {"callie", "serve", model, "--port", "0", "--no-page", "--threads", count, "--max-seqs", "16"};
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-  pid_t child = 0;
-  const int failed = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, arguments.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  close(ends[1]);
-  if (failed != 0) {
-    close(ends[0]);
-    return error(StatusCode::kInternal, "the server cannot be started");
-  }
-  std::FILE* lines = fdopen(ends[0], "r");
-  std::string url, last;
-  char buffer[1024];
-  while (url.empty() && std::fgets(buffer, sizeof buffer, lines)) {
-    last = buffer;
-    const size_t at = last.find("listening on ");
-    if (at != std::string::npos) url = last.substr(at + 13, last.find_last_not_of("\n") - at - 12);
-  }
-  StatusOr<CalibrationSteps> result = Status(StatusCode::kUnavailable, last.empty() ? "the server did not start" : last);
-  if (!url.empty()) result = measure_engine(url);
-  kill(child, SIGTERM);
-  waitpid(child, nullptr, 0);
-  std::fclose(lines);
-  if (result.ok()) result->source = "callie serve " + model + (threads > 0 ? ", " + count + " threads" : "");
+  CALLIE_ASSIGN_OR_RETURN(const auto server, OwnServer::start({"serve", model, "--port", "0", "--no-page", "--threads", count,
+                                                               "--max-seqs", "16"}));
+  CALLIE_ASSIGN_OR_RETURN(CalibrationSteps result, measure_engine(server->address()));
+  result.source = "callie serve " + model + (threads > 0 ? ", " + count + " threads" : "");
   return result;
 }
 

@@ -102,7 +102,7 @@ class Controller {
 
   Ewma trip_{0.25}, draft_step_{0.05}, guess_hit_{0.05}, hint_at_{0.1};
   Ewma hint_hit_{0.03, 0.4, 10}, hint_only_{0.02, 0.15, 10}, agreement_{0.01, 0.8, 4};
-  Ewma other_hit_{0.05};  // of the rounds that the own guess missed
+  Ewma other_hit_{0.05, 0.25, 4};  // of the rounds that the own guess missed
   std::array<Ewma, 4> dispute_{Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.6, 4}, Ewma{0.05, 0.7, 4}};
   std::vector<Ewma> verify_, survive_;
   double exit_share_ = 0;  // exits' cost, from a calibration
