@@ -43,6 +43,9 @@ StatusOr<Costs> read_calibration(const std::string& path) {
   read("hint_not_guess", 1, costs.hint_not_guess);
   read("other_hit", 1, costs.other_hit);
   read("exit_share", 10, costs.exit_share);
+  double seen = 0;
+  read("tokens_seen", 1e15, seen);
+  costs.tokens_seen = static_cast<int64_t>(seen);
   CALLIE_RETURN_IF_ERROR(status);
   if (costs.draft_step <= 0 || costs.verify.empty()) return data_loss("{}: draft_step_s and pass_s are needed", path);
   return costs;
@@ -53,7 +56,7 @@ Status write_calibration(const std::string& path, const Costs& costs) {
                      {"survival", costs.survival},       {"hint_at", costs.hint_at},
                      {"hint_hit", costs.hint_hit},       {"guess_hit", costs.guess_hit},
                      {"hint_not_guess", costs.hint_not_guess}, {"other_hit", costs.other_hit},
-                     {"exit_share", costs.exit_share}};
+                     {"exit_share", costs.exit_share},   {"tokens_seen", costs.tokens_seen}};
   return write_text_file(path, json.dump() + "\n");
 }
 

@@ -10,6 +10,8 @@ namespace {
 
 constexpr double kMargin = 0.02;      // another plan must be better by this much
 constexpr double kSurviveRate = 0.02;
+constexpr double kDoubt = 0.05;       // of a token's acceptance: what other texts may have less ...
+constexpr double kSure = 300;         // ... until so many tokens were seen
 constexpr int kHintTrialEvery = 48;   // rounds without hints until they are tried again,
 constexpr int kHintTrialRounds = 8;   // for so many rounds: a few unlucky ones must not decide for good
 
@@ -34,6 +36,7 @@ void Controller::seed(const Costs& costs) {
   hint_only_.seed(costs.hint_not_guess, kRemembered);
   hint_at_.seed(costs.hint_at, kRemembered);
   if (costs.exit_share > 0) exit_share_ = costs.exit_share;
+  tokens_seen_ = costs.tokens_seen;
 }
 
 void Controller::seed_verify(const std::vector<double>& verify_s, int64_t samples) {
@@ -69,6 +72,7 @@ void Controller::on_round(const RoundReport& r) {
   const auto saw = [&](int position, bool stood) {
     survive_[position].add(stood);
     agreement_.add(stood);
+    ++tokens_seen_;
   };
   for (int i = 0; i < r.draft_len && i <= r.accepted; ++i) saw(i, i < r.accepted);
   if (r.guessed && r.accepted == r.draft_len) saw(r.draft_len, r.guess_hit);
@@ -86,6 +90,7 @@ void Controller::on_stream_token(double verify_s, std::optional<bool> expected) 
   verify_[0].add(verify_s);
   if (!expected) return;
   agreement_.add(*expected ? 1 : 0);
+  ++tokens_seen_;
   for (Ewma& position : survive_) position.add(*expected ? 1 : 0);
 }
 
@@ -122,12 +127,20 @@ Costs Controller::costs() const {
   c.hint_not_guess = hints_offered_ ? hint_only_.value_or(0) : 0;
   c.hint_at = hint_at_.value_or(0.6);
   c.exit_share = hints_offered_ ? exit_share_ : 0;
+  c.tokens_seen = tokens_seen_;
   return c;
 }
 
 double Controller::score(Mode mode, int draft_len, const Costs& costs) const {
   const Prediction p = predict(costs, mode, draft_len);
   return p.seconds_per_token + server_price_ * p.server_seconds_per_token;
+}
+
+Costs Controller::cautious_costs() const {
+  Costs c = costs();
+  const double stands = 1 - kDoubt * std::max(0.0, 1 - static_cast<double>(tokens_seen_) / kSure);
+  for (size_t k = 1; k < c.survival.size(); ++k) c.survival[k] *= std::pow(stands, k);
+  return c;
 }
 
 Plan Controller::best_plan(const Costs& c, double* score_of_it) const {
@@ -155,7 +168,7 @@ Plan Controller::best_plan(const Costs& c, double* score_of_it) const {
 
 bool Controller::would_stream() const {
   double ignored = 0;
-  return best_plan(costs(), &ignored).streams();
+  return best_plan(cautious_costs(), &ignored).streams();
 }
 
 Plan Controller::next_plan() {
@@ -163,7 +176,7 @@ Plan Controller::next_plan() {
     const bool drafts = mode_ != Mode::kStreaming && mode_ != Mode::kPerCall;
     return current_ = {mode_, drafts ? std::min(max_draft_len_, cap_) : 0};
   }
-  const Costs c = costs();
+  const Costs c = cautious_costs();
   double best_score = 0;
   const Plan best = best_plan(c, &best_score);
   ++rounds_in_plan_;

@@ -89,6 +89,8 @@ class Controller {
 
  private:
   static int bin(int confidence_q8) { return confidence_q8 < 0 ? 0 : confidence_q8 > 255 ? 3 : confidence_q8 / 64; }
+  /// Streaming is safe and shows the acceptance as well: drafts that few tokens speak for must promise more.
+  Costs cautious_costs() const;
   Plan best_plan(const Costs& costs, double* score_of_it) const;
   double score(Mode mode, int draft_len, const Costs& costs) const;
   /// The plan, or the same with hints when they have not been tried for long.
@@ -106,6 +108,7 @@ class Controller {
   std::array<Ewma, 4> dispute_{Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.6, 4}, Ewma{0.05, 0.7, 4}};
   std::vector<Ewma> verify_, survive_;
   double exit_share_ = 0;  // exits' cost, from a calibration
+  int64_t tokens_seen_ = 0;  // whose acceptance was seen, in this session or before
   double opening_trip_ = 0.05;  // counts until a round trip was measured
   int trip_outliers_ = 0;
   Plan current_;

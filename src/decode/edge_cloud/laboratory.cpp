@@ -148,6 +148,7 @@ Costs Laboratory::costs(const LaboratoryRow& row) const {
   for (double& s : c.survival) s /= rounds;
   c.survival[0] = 1;
   c.round_trip = row.rtt_ms * 1e-3;
+  c.tokens_seen = row.tokens;
   c.draft_step = draft_step_s();
   c.guess_hit = static_cast<double>(row.guess_hits) / rounds;
   c.other_hit = static_cast<double>(row.other_hits) / rounds;

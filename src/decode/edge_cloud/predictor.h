@@ -19,6 +19,7 @@ struct Costs {
   double other_hit = 0;          ///< share of rounds whose verdict is another outcome that a block was drafted for
   double hint_not_guess = 0;     ///< share of rounds where the hint is right and the own guess is not
   double exit_share = 0;         ///< exits' cost as a share of the pass
+  int64_t tokens_seen = 0;       ///< drafted or streamed ones that `survival` rests on
 
   /// T_v(m), linear between measured widths and beyond them.
   double pass(int m) const;
