@@ -1,9 +1,9 @@
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <thread>
 
+#include "cli/address.h"
 #include "cli/exit_options.h"
 #include "cli/model_options.h"
 #include "cli/verbs.h"
@@ -24,19 +24,6 @@ struct CloudOptions {
   ExitOptions exits;
   bool no_measure = false;
 };
-
-// HOST:PORT. Errors: kUsage names `flag`.
-Status parse_address(const std::string& flag, const std::string& text, std::string& host, int& port) {
-  const size_t colon = text.rfind(':');
-  const char* end = text.data() + text.size();
-  const auto [last, code] = colon == std::string::npos ? std::from_chars_result{end, std::errc::invalid_argument}
-                                                       : std::from_chars(text.data() + colon + 1, end, port);
-  if (colon == std::string::npos || colon == 0 || code != std::errc() || last != end || port < 0 || port > 65535) {
-    return error(StatusCode::kUsage, "{}: '{}' is not HOST:PORT", flag, text);
-  }
-  host = text.substr(0, colon);
-  return ok_status();
-}
 
 Status cloud(CloudOptions options) {
   init_logging(options.log_level);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "cli/address.h"
 #include "cli/constraint_options.h"
 #include "cli/model_options.h"
 #include "cli/number_checks.h"
@@ -110,6 +111,9 @@ Json statistics(const edge_cloud::ClientStats& s) {
 Status edge(const EdgeOptions& options) {
   install_interrupt_handler();
   if (options.input.prompt.empty()) return error(StatusCode::kUsage, "edge: give a PROMPT");
+  std::string host;
+  int port = 0;
+  CALLIE_RETURN_IF_ERROR(parse_address("--cloud", options.connection.address, host, port));
   CALLIE_ASSIGN_OR_RETURN(edge_cloud::ClientOptions settings, client_options(options));
   if (!options.calibration.empty() && std::filesystem::exists(options.calibration)) {
     CALLIE_ASSIGN_OR_RETURN(settings.calibration, edge_cloud::read_calibration(options.calibration));

@@ -389,6 +389,8 @@ class EdgeCloud(Command):
     def test_errors(self):
         self.fails("cloud", TINY, "--listen", "0.0.0.0:0", code=2, names=["--listen"])
         self.fails("edge", TINY, "--cloud", "192.0.2.1:1", "x", code=2, names=["--cloud"])
+        for address in ("localhost", "127.0.0.1:99999", "127.0.0.1:", ":1"):
+            self.fails("edge", TINY, "--cloud", address, "x", code=2, names=["--cloud", "HOST:PORT"])
         self.fails("edge", TINY, "--cloud", "127.0.0.1:1", "--retry-s", "0", "--raw", "x", names=["127.0.0.1:1"])
         self.fails("edge", TINY, "--cloud", "127.0.0.1:1", "--grammar", self.file("g.lark", "start: ("), "--raw", "x", names=["g.lark"])
 

@@ -37,6 +37,7 @@ void Controller::seed(const Costs& costs) {
   hint_at_.seed(costs.hint_at, kRemembered);
   if (costs.exit_share > 0) exit_share_ = costs.exit_share;
   tokens_seen_ = costs.tokens_seen;
+  calibrated_ = true;
 }
 
 void Controller::seed_verify(const std::vector<double>& verify_s, int64_t samples) {
@@ -46,9 +47,15 @@ void Controller::seed_verify(const std::vector<double>& verify_s, int64_t sample
 
 void Controller::on_round_trip(double seconds) {
   seconds = std::max(0.0, seconds);
-  // A jump that stays is a new network: three samples in a row far from the mean replace it.
-  const double mean = trip_.value_or(seconds);
-  if (std::abs(seconds - mean) > 0.3 * mean + 2e-3) {
+  // A jump that stays is a new network: three samples in a row far above the mean replace it, or one below, since nothing
+  // makes a round trip shorter than it is.
+  const double mean = trip_.value_or(seconds), far = 0.3 * mean + 2e-3;
+  if (seconds < mean - far) {
+    trip_.seed(seconds);
+    trip_outliers_ = 0;
+    return;
+  }
+  if (seconds > mean + far) {
     if (++trip_outliers_ >= 3) {
       trip_.seed(seconds);
       trip_outliers_ = 0;
@@ -77,7 +84,7 @@ void Controller::on_round(const RoundReport& r) {
   for (int i = 0; i < r.draft_len && i <= r.accepted; ++i) saw(i, i < r.accepted);
   if (r.guessed && r.accepted == r.draft_len) saw(r.draft_len, r.guess_hit);
   if (r.guessed) guess_hit_.add(r.guess_hit);
-  if (r.guessed && !r.guess_hit) other_hit_.add(r.other_hit);
+  if (r.guessed && !r.guess_hit && time_for_others(r.draft_len, costs()) >= 1) other_hit_.add(r.other_hit);
   if (r.hinted) hint_at_.add(r.hint_at);
   if (r.asked_hint && r.draft_len > 0) {
     hint_hit_.add(r.hinted && r.hint_hit);
@@ -123,7 +130,7 @@ Costs Controller::costs() const {
   }
   c.hint_hit = hints_offered_ ? hint_hit_.value_or(0) : 0;
   c.guess_hit = guess_hit_.value_or(0.5 * c.survive(std::min(4, max_draft_len_)));
-  c.other_hit = (1 - c.guess_hit) * other_hit_.value_or(0);
+  c.other_hit = (1 - c.guess_hit) * other_hit_.value_or(0) * time_for_others(current_.draft_len, c);
   c.hint_not_guess = hints_offered_ ? hint_only_.value_or(0) : 0;
   c.hint_at = hint_at_.value_or(0.6);
   c.exit_share = hints_offered_ ? exit_share_ : 0;
@@ -136,9 +143,14 @@ double Controller::score(Mode mode, int draft_len, const Costs& costs) const {
   return p.seconds_per_token + server_price_ * p.server_seconds_per_token;
 }
 
+double Controller::time_for_others(int draft_len, const Costs& c) const {
+  const double block = draft_len * c.draft_step;
+  return block > 0 ? std::clamp((c.round_trip + c.pass(draft_len + 1) - block - c.draft_step) / block, 0.0, 1.0) : 1;
+}
+
 Costs Controller::cautious_costs() const {
   Costs c = costs();
-  const double stands = 1 - kDoubt * std::max(0.0, 1 - static_cast<double>(tokens_seen_) / kSure);
+  const double stands = calibrated_ ? 1 - kDoubt * std::max(0.0, 1 - static_cast<double>(tokens_seen_) / kSure) : 1;
   for (size_t k = 1; k < c.survival.size(); ++k) c.survival[k] *= std::pow(stands, k);
   return c;
 }
@@ -151,7 +163,7 @@ Plan Controller::best_plan(const Costs& c, double* score_of_it) const {
     // The own guess is right when one token more than the block would have stood.
     Costs scaled = c;
     scaled.guess_hit = c.survive(g + 1);
-    scaled.other_hit = (1 - scaled.guess_hit) * other_hit_.value_or(0);
+    scaled.other_hit = (1 - scaled.guess_hit) * other_hit_.value_or(0) * time_for_others(g, c);
     scaled.hint_not_guess = std::min(c.hint_not_guess, 1 - scaled.guess_hit);
     for (Mode mode : {Mode::kOptimistic, Mode::kFull}) {
       if (mode == Mode::kFull && !hints_offered_) continue;

@@ -89,8 +89,10 @@ class Controller {
 
  private:
   static int bin(int confidence_q8) { return confidence_q8 < 0 ? 0 : confidence_q8 > 255 ? 3 : confidence_q8 / 64; }
-  /// Streaming is safe and shows the acceptance as well: drafts that few tokens speak for must promise more.
+  /// Streaming is safe and shows the acceptance as well: drafts that only a short calibration speaks for must promise more.
   Costs cautious_costs() const;
+  /// The part of another outcome's block that is drafted before the verdict, behind the own guess's.
+  double time_for_others(int draft_len, const Costs& costs) const;
   Plan best_plan(const Costs& costs, double* score_of_it) const;
   double score(Mode mode, int draft_len, const Costs& costs) const;
   /// The plan, or the same with hints when they have not been tried for long.
@@ -104,11 +106,12 @@ class Controller {
 
   Ewma trip_{0.25}, draft_step_{0.05}, guess_hit_{0.05}, hint_at_{0.1};
   Ewma hint_hit_{0.03, 0.4, 10}, hint_only_{0.02, 0.15, 10}, agreement_{0.01, 0.8, 4};
-  Ewma other_hit_{0.05, 0.25, 4};  // of the rounds that the own guess missed
+  Ewma other_hit_{0.05, 0.25, 4};  // of the rounds that the own guess missed, given the time to draft for others
   std::array<Ewma, 4> dispute_{Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.5, 4}, Ewma{0.05, 0.6, 4}, Ewma{0.05, 0.7, 4}};
   std::vector<Ewma> verify_, survive_;
   double exit_share_ = 0;  // exits' cost, from a calibration
   int64_t tokens_seen_ = 0;  // whose acceptance was seen, in this session or before
+  bool calibrated_ = false;
   double opening_trip_ = 0.05;  // counts until a round trip was measured
   int trip_outliers_ = 0;
   Plan current_;

@@ -5,6 +5,7 @@
 #include <openssl/rand.h>
 
 #include <condition_variable>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -321,6 +322,7 @@ EdgeCloudServer::~EdgeCloudServer() = default;
 StatusOr<std::unique_ptr<EdgeCloudServer>> EdgeCloudServer::start(std::shared_ptr<const Model> model,
                                                                   const EdgeCloudServerOptions& options, ApiKeys keys,
                                                                   ThreadPool& pool) {
+  setenv("GRPC_VERBOSITY", "NONE", 0);  // errors are told once, by us
   auto impl = std::make_unique<Impl>();
   impl->keys = std::move(keys);
   CALLIE_ASSIGN_OR_RETURN(impl->target, edge_cloud::ModelTarget::create(model, options.executor, pool, impl->clock, options.exits));
