@@ -9,7 +9,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
   const AnswerParser::Options options = {.format = static_cast<ToolFormat>(data[0] % 6),
                                          .reasoning = (data[0] & 8) != 0,
-                                         .starts_in_reasoning = (data[0] & 16) != 0};
+                                         .starts_in_reasoning = (data[0] & 16) != 0,
+                                         .parallel = (data[0] & 32) == 0};
   const size_t step = 1 + data[1] % 7;
   const std::string_view text(reinterpret_cast<const char*>(data + 2), size - 2);
   const Answer whole = parse_answer(text, options);

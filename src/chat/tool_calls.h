@@ -48,8 +48,10 @@ struct Answer {
 };
 
 /// Parses streamed text of a model. The sums of all deltas do not depend on how the text was cut. Text that begins like
-/// a call and is not one comes out as content, nothing is lost. In the formats of Hermes and Llama 3 an answer that is
-/// only a call's JSON, without the marks around it, is a call too: small models forget them.
+/// a call and is not one comes out as content, nothing is lost but the whitespace between reasoning, calls and content. In
+/// the formats of Hermes and Llama 3 an answer that begins with a call's JSON, bare or in a Markdown fence instead of the
+/// marks around it, is a call too: small models forget them. The arguments of a Hermes call in its marks come while they are
+/// written, as the model writes them; those of other calls at the call's end.
 class AnswerParser {
  public:
   struct Options {
@@ -57,6 +59,7 @@ class AnswerParser {
     bool reasoning = false;          ///< <think>…</think> goes to `reasoning`
     bool starts_in_reasoning = false;  ///< the prompt ended with <think>
     std::vector<std::string> tools;  ///< names that a call without marks must have; empty = any
+    bool parallel = true;            ///< false: calls after the first are left out
   };
   explicit AnswerParser(const Options& options);
   ~AnswerParser();

@@ -290,6 +290,26 @@ ToolFormat detect_tool_format(std::string_view source) {
   return has("tools") ? ToolFormat::kHermes : ToolFormat::kNone;
 }
 
+std::optional<CallHead> read_call_head(std::string_view block) {
+  size_t at = 0;
+  const auto skip_space = [&] { at = std::min(block.find_first_not_of(" \t\r\n", at), block.size()); };
+  const auto eat = [&](std::string_view expected) {
+    skip_space();
+    if (!block.substr(at).starts_with(expected)) return false;
+    at += expected.size();
+    return true;
+  };
+  if (!eat("{") || !eat("\"name\"") || !eat(":") || !eat("\"")) return std::nullopt;
+  const size_t end = block.find_first_of("\"\\<", at);
+  if (end == std::string_view::npos || end == at || block[end] != '"') return std::nullopt;
+  std::string name(block.substr(at, end - at));
+  at = end + 1;
+  if (!eat(",") || !(eat("\"arguments\"") || eat("\"parameters\"")) || !eat(":")) return std::nullopt;
+  skip_space();
+  if (at == block.size() || block[at] != '{') return std::nullopt;
+  return CallHead{std::move(name), at};
+}
+
 StatusOr<std::string> tool_choice_grammar(ToolFormat format, const Json& tools, std::string_view name, bool parallel) {
   if (format != ToolFormat::kHermes && format != ToolFormat::kLlama3Json) {
     return error(StatusCode::kUnimplemented, "tool_choice: this model's tool-call format has no grammar");

@@ -30,6 +30,7 @@ AnswerParser::Options options_of(const Json& one) {
   options.format = format_of(one["format"]);
   options.reasoning = one.value("reasoning_on", false);
   options.starts_in_reasoning = one.value("starts_in_reasoning", false);
+  options.parallel = one.value("parallel", true);
   for (const Json& tool : one.value("tools", Json::array())) options.tools.push_back(tool);
   return options;
 }
@@ -73,6 +74,36 @@ TEST(ToolCalls, PlainTextIsNotHeldBack) {
   EXPECT_EQ(parser.add("Hello, ").content, "Hello, ");
   EXPECT_EQ(parser.add("world <tool").content, "world ");
   EXPECT_EQ(parser.add("box>").content, "<toolbox>");
+}
+
+/// The name comes first, then the arguments while they are written.
+TEST(ToolCalls, ArgumentsAreStreamed) {
+  AnswerParser parser({.format = ToolFormat::kHermes});
+  EXPECT_TRUE(parser.add("<tool_call>\n{\"name\": \"f\", \"argum").empty());
+  AnswerDelta delta = parser.add("ents\": {\"a");
+  ASSERT_EQ(delta.calls.size(), 2u);
+  EXPECT_EQ(delta.calls[0].name, "f");
+  EXPECT_EQ(delta.calls[0].arguments, "");
+  EXPECT_EQ(delta.calls[1].arguments, "{\"a");
+  std::string arguments;
+  for (const char* part : {"\": \"}", "<\\", "\"]\"", ", \"b\": [1]", "}", "}\n</tool", "_call>\n"}) {
+    delta = parser.add(part);
+    EXPECT_EQ(delta.content, "");
+    for (const ToolCallDelta& call : delta.calls) arguments += call.arguments;
+  }
+  EXPECT_EQ("{\"a" + arguments, R"({"a": "}<\"]", "b": [1]})");
+  EXPECT_EQ(parser.add("Done.").content, "Done.");
+}
+
+/// A call that max_tokens cuts, or that the model breaks off, is told as far as it goes.
+TEST(ToolCalls, UnfinishedArguments) {
+  const AnswerParser::Options options{.format = ToolFormat::kHermes};
+  Answer answer = parse_answer("<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": [1, ", options);
+  ASSERT_EQ(answer.calls.size(), 1u);
+  EXPECT_EQ(answer.calls[0].arguments, "{\"a\": [1, ");
+  answer = parse_answer("<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": [1}</tool_call>Hm", options);
+  ASSERT_EQ(answer.calls.size(), 1u);
+  EXPECT_EQ(answer.content, "Hm");
 }
 
 TEST(ToolCalls, FormatsOfRealTemplates) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "chat/grammar.h"
 #include "chat/template.h"
 #include "serve/api/fields.h"
 #include "tokenizer/tokenizer.h"
@@ -128,7 +129,13 @@ void read_tools(Fields& fields, bool flat, ChatInput* input) {
       for (const char* key : {"name", "description", "parameters", "strict"}) {
         if (function.contains(key) && !function[key].is_null()) inner[key] = function[key];
       }
-      if (!inner.contains("parameters")) inner["parameters"] = {{"type", "object"}, {"properties", Json::object()}};
+      // A function without parameters takes none.
+      if (!inner.contains("parameters")) {
+        inner["parameters"] = {{"type", "object"}, {"properties", Json::object()}, {"additionalProperties", false}};
+      }
+      if (!inner["parameters"].is_object()) {
+        return fields.fail(where + (flat ? ".parameters" : ".function.parameters"), "must be a JSON schema");
+      }
       input->tools.push_back({{"type", "function"}, {"function", std::move(inner)}});
     }
   }
@@ -146,12 +153,43 @@ void read_tools(Fields& fields, bool flat, ChatInput* input) {
     }
     input->tool_choice = "function";
     input->tool_name = function["name"].get<std::string>();
+    const auto named = [input](const Json& tool) { return tool["function"]["name"] == input->tool_name; };
+    if (!input->tools.is_null() && std::none_of(input->tools.begin(), input->tools.end(), named)) {
+      fields.fail("tool_choice", fmt::format("there is no tool '{}'", input->tool_name));
+    }
   } else if (!choice.is_null()) {
     fields.fail("tool_choice", "must be a string or an object");
   }
   if (input->tools.is_null() && (input->tool_choice == "required" || input->tool_choice == "function")) {
     fields.fail("tool_choice", "needs 'tools'");
   }
+}
+
+std::optional<ApiError> combine_constraints(const Constraint& format, const ChatPrompt& prompt, Parameters* parameters) {
+  using enum Constraint::Kind;
+  const auto refuse = [](const std::string& param, const std::string& other) {
+    return bad_field(param, fmt::format("{}: cannot be combined with {}", param, other));
+  };
+  Constraint& constraint = parameters->constraint;
+  if (format.kind != kNone && prompt.parser.format != ToolFormat::kNone) return refuse(format.param, "tools");
+  for (const Constraint* more : {&format, &prompt.constraint}) {
+    if (more->kind == kNone) continue;
+    if (constraint.kind != kNone) return refuse(more->param, constraint.param);
+    constraint = *more;
+  }
+  if (constraint.kind != kNone && parameters->ignore_eos) return refuse("ignore_eos", constraint.param);
+  return std::nullopt;
+}
+
+ApiError constraint_error(Backend& backend, const Constraint& constraint, const Json& tools, bool flat, const Status& status) {
+  const auto compiler = backend.grammars();
+  if (constraint.param == "tool_choice" && compiler.ok()) {
+    for (size_t i = 0; i < tools.size(); ++i) {
+      const auto alone = (*compiler)->compile(GrammarCompiler::Kind::kJsonSchema, tools[i]["function"]["parameters"].dump());
+      if (!alone.ok()) return from_status(alone.status(), fmt::format("tools[{}].{}parameters", i, flat ? "" : "function."));
+    }
+  }
+  return from_status(status, constraint.param);
 }
 
 ApiError context_exceeded(const Backend& backend, size_t n_tokens, const std::string& param) {
@@ -187,6 +225,7 @@ std::optional<ApiError> build_prompt(const Backend& backend, const ChatInput& in
     return bad_field("tools", fmt::format("tools: the chat template of {} knows no tools", backend.info().id));
   }
   out->parser.format = detect_tool_format(chat->source());
+  out->parser.parallel = input.parallel_calls;
   for (const Json& tool : input.tools) out->parser.tools.push_back(tool["function"]["name"].get<std::string>());
   if (input.tool_choice == "required" || input.tool_choice == "function") {
     auto grammar = tool_choice_grammar(out->parser.format, input.tools, input.tool_name, input.parallel_calls);

@@ -41,6 +41,13 @@ struct ChatPrompt {
 std::optional<ApiError> build_prompt(const Backend& backend, const ChatInput& input, const std::string& param,
                                      ChatPrompt* out);
 
+/// Gives `parameters` the one constraint of the answer: what it has already (`regex`, `grammar`), the format's, or that of
+/// the prompt's tool choice. Errors: more than one, a format beside tools, any beside ignore_eos.
+std::optional<ApiError> combine_constraints(const Constraint& format, const ChatPrompt& prompt, Parameters* parameters);
+
+/// The error for a constraint that does not compile; one that a tool choice brought names the tool whose schema is wrong.
+ApiError constraint_error(Backend& backend, const Constraint& constraint, const Json& tools, bool flat, const Status& status);
+
 /// The error for a prompt that leaves no room in the model's context.
 ApiError context_exceeded(const Backend& backend, size_t n_tokens, const std::string& param);
 
