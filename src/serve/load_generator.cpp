@@ -6,7 +6,11 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <condition_variable>
+#include <deque>
 #include <mutex>
+#include <numeric>
+#include <string_view>
 #include <thread>
 
 #include "core/json.h"
@@ -29,44 +33,66 @@ struct Result {
   int64_t prompt_tokens = 0, output_tokens = 0;
 };
 
-// Splits a stream of server-sent events and notes when tokens came.
+// Reads a stream of server-sent events and notes when tokens came. Servers end lines with "\n" or "\r\n"; each event of
+// this API is one line.
 struct Reader {
   std::string held, error;
   Clock::time_point first{}, last{};
-  int64_t prompt_tokens = 0, output_tokens = 0;
-  bool done = false;
+  int64_t prompt_tokens = 0, output_tokens = 0;  // as the server counts them, else the pieces that came
+  bool done = false, counted = false;
 
   void add(const char* data, size_t n) {
     held.append(data, n);
-    for (size_t end; (end = held.find("\n\n")) != std::string::npos; held.erase(0, end + 2)) {
-      if (held.starts_with("data: [DONE]")) {
+    size_t at = 0;
+    for (size_t end; (end = held.find('\n', at)) != std::string::npos; at = end + 1) {
+      std::string_view line = std::string_view(held).substr(at, end - at);
+      if (line.ends_with('\r')) line.remove_suffix(1);
+      if (!line.starts_with("data:")) continue;
+      line.remove_prefix(line.starts_with("data: ") ? 6 : 5);
+      if (line == "[DONE]") {
         done = true;
-      } else if (held.starts_with("data: ")) {
-        event(held.substr(6, end - 6));
+      } else {
+        event(line);
       }
     }
+    held.erase(0, at);
   }
-  void event(const std::string& text) {
+  void event(std::string_view text) {
     const Json json = Json::parse(text, nullptr, false);
     if (!json.is_object()) return;
-    if (json.contains("error")) error = text;
+    if (json.contains("error") && !json["error"].is_null()) error = text;
     if (json.contains("usage") && json["usage"].is_object()) {
-      prompt_tokens = json["usage"].value("prompt_tokens", int64_t{0});
-      output_tokens = json["usage"].value("completion_tokens", int64_t{0});
+      counted = true;
+      prompt_tokens = number_in(json["usage"], "prompt_tokens");
+      output_tokens = number_in(json["usage"], "completion_tokens");
     }
-    if (!json.contains("choices") || json["choices"].empty()) return;
-    const Json& choice = json["choices"][0];
-    const bool token = choice.contains("delta") && choice["delta"].contains("content") &&
-                       choice["delta"]["content"].is_string() && choice["delta"]["content"] != "";
-    if (!token) return;
+    const bool has_choice = json.contains("choices") && json["choices"].is_array() && !json["choices"].empty();
+    if (!has_choice || !json["choices"][0].contains("delta") || !shows_text(json["choices"][0]["delta"])) return;
     last = Clock::now();
     if (first == Clock::time_point{}) first = last;
+    if (!counted) ++output_tokens;
+  }
+  static int64_t number_in(const Json& object, const char* name) {
+    return object.contains(name) && object[name].is_number() ? object[name].get<int64_t>() : 0;
+  }
+  static bool shows_text(const Json& delta) {
+    for (const char* name : {"content", "reasoning_content"}) {
+      if (delta.contains(name) && delta[name].is_string() && delta[name] != "") return true;
+    }
+    return false;
   }
 };
 
 size_t on_data(char* data, size_t size, size_t n, void* reader) {
   static_cast<Reader*>(reader)->add(data, size * n);
   return size * n;
+}
+
+// Addresses are given with and without "/v1".
+std::string base_of(std::string url) {
+  while (url.ends_with('/')) url.pop_back();
+  if (url.ends_with("/v1")) url.resize(url.size() - 3);
+  return url;
 }
 
 class Client {
@@ -91,13 +117,13 @@ class Client {
                  {"max_tokens", options_.max_tokens},
                  {"temperature", options_.temperature},
                  {"seed", options_.seed + static_cast<uint64_t>(index)},
-                 {"ignore_eos", options_.ignore_eos},
                  {"stream", true},
                  {"stream_options", {{"include_usage", true}}}};
+    if (options_.ignore_eos) body["ignore_eos"] = true;  // not every endpoint knows it
     if (!options_.model.empty()) body["model"] = options_.model;
     const std::string text = body.dump(-1, ' ', false, Json::error_handler_t::replace);
     Reader reader;
-    const std::string url = options_.url + "/v1/chat/completions";
+    const std::string url = base_of(options_.url) + "/v1/chat/completions";
     const auto set = [this](CURLoption option, auto value) { curl_.easy_setopt(handle_, option, value); };
     set(CURLOPT_URL, url.c_str());
     set(CURLOPT_HTTPHEADER, headers_);
@@ -114,6 +140,7 @@ class Client {
       result.error = curl_.easy_strerror(code);
     } else if (status != 200) {
       result.error = fmt::format("HTTP {}: {}", status, reader.held.substr(0, 200));
+      std::replace(result.error.begin(), result.error.end(), '\n', ' ');
     } else if (!reader.error.empty() || !reader.done || reader.first == Clock::time_point{}) {
       result.error = reader.error.empty() ? "the stream ended early" : reader.error;
     } else {
@@ -153,6 +180,65 @@ std::vector<double> schedule(const LoadOptions& options) {
   return due;
 }
 
+// Sends request i when due[i] seconds have passed. A thread is added when a request is due and all of them are waiting for
+// answers.
+void open_loop(const io::Curl& curl, const LoadOptions& options, const std::vector<double>& due, std::vector<Result>& results) {
+  const Clock::time_point start = Clock::now();
+  const auto moment = [&](size_t i) {
+    return start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(due[i]));
+  };
+  std::vector<size_t> order(due.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return due[a] < due[b]; });
+  std::mutex mutex;
+  std::condition_variable sent;
+  std::deque<size_t> ready;  // guarded by mutex, like the next two
+  size_t idle = 0;
+  bool all_sent = false;
+  std::vector<std::thread> threads;
+  for (size_t i : order) {
+    std::this_thread::sleep_until(moment(i));
+    std::lock_guard lock(mutex);
+    ready.push_back(i);
+    sent.notify_one();
+    if (idle >= ready.size()) continue;
+    threads.emplace_back([&] {
+      Client client(curl, options);
+      std::unique_lock lock(mutex);
+      for (;;) {
+        ++idle;
+        sent.wait(lock, [&] { return all_sent || !ready.empty(); });
+        --idle;
+        if (ready.empty()) return;
+        const size_t mine = ready.front();
+        ready.pop_front();
+        lock.unlock();
+        results[mine] = client.run(static_cast<int>(mine), moment(mine));
+        lock.lock();
+      }
+    });
+  }
+  {
+    std::lock_guard lock(mutex);
+    all_sent = true;
+  }
+  sent.notify_all();
+  for (std::thread& thread : threads) thread.join();
+}
+
+void closed_loop(const io::Curl& curl, const LoadOptions& options, std::vector<Result>& results) {
+  const int n = static_cast<int>(results.size());
+  std::atomic<int> next{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < std::min(options.clients, n); ++t) {
+    threads.emplace_back([&] {
+      Client client(curl, options);
+      for (int i; (i = next++) < n;) results[i] = client.run(i, Clock::now());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
 }  // namespace
 
 Percentiles percentiles(std::vector<double> values) {
@@ -179,25 +265,13 @@ StatusOr<LoadReport> generate_load(const LoadOptions& options) {
   if (n < 1) return invalid_argument("requests: {} is below 1", n);
   CALLIE_ASSIGN_OR_RETURN(const io::Curl* curl, io::Curl::get());
   std::vector<Result> results(n);
-  std::atomic<int> next{0};
   const double cpu_before = cpu_s();
   const Clock::time_point start = Clock::now();
-  std::vector<std::thread> threads;
-  const int n_threads = due.empty() ? std::min(options.clients, n) : n;
-  for (int t = 0; t < n_threads; ++t) {
-    threads.emplace_back([&, t] {
-      if (!due.empty()) {
-        const auto at = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(due[t]));
-        std::this_thread::sleep_until(at);
-        Client client(*curl, options);
-        results[t] = client.run(t, at);
-        return;
-      }
-      Client client(*curl, options);
-      for (int i; (i = next++) < n;) results[i] = client.run(i, Clock::now());
-    });
+  if (due.empty()) {
+    closed_loop(*curl, options, results);
+  } else {
+    open_loop(*curl, options, due, results);
   }
-  for (std::thread& thread : threads) thread.join();
   LoadReport report;
   report.wall_s = std::chrono::duration<double>(Clock::now() - start).count();
   report.client_cpu_share = (cpu_s() - cpu_before) / report.wall_s;

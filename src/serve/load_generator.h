@@ -9,7 +9,7 @@
 namespace callie::serve {
 
 struct LoadOptions {
-  std::string url = "http://127.0.0.1:8080";  ///< before /v1
+  std::string url = "http://127.0.0.1:8080";  ///< with or without /v1
   std::string model;                          ///< empty = the server's first
   std::string api_key;
   std::vector<std::string> prompts;  ///< used in turn, through chat completions
