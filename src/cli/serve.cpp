@@ -133,8 +133,9 @@ Status serve(ServeOptions& options) {
                                                      api.answered(request, status, seconds);
                                                    }));
   listening = server.get();
-  std::fprintf(stderr, "listening on %s://%s:%d\n", options.http.tls_cert.empty() ? "http" : "https",
-               options.http.host.c_str(), server->port());
+  const bool brackets = options.http.host.find(':') != std::string::npos;  // around an IPv6 address
+  std::fprintf(stderr, "listening on %s://%s%s%s:%d\n", options.http.tls_cert.empty() ? "http" : "https",
+               brackets ? "[" : "", options.http.host.c_str(), brackets ? "]" : "", server->port());
   while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
   spdlog::info("draining");
   api.stop_accepting();

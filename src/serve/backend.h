@@ -45,7 +45,7 @@ struct TokenInfo {
 struct GenerationDelta {
   std::string text;
   std::vector<TokenInfo> tokens;  ///< only with log-probabilities
-  int32_t n_tokens = 0;
+  int32_t n_tokens = 0;           ///< generated since the delta before
 };
 
 struct GenerationEnd {

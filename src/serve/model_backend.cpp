@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 
 #include "chat/grammar.h"
 #include "chat/template.h"
@@ -30,6 +31,7 @@ struct Stream {
   bool ignore_eos = false;
   int top_logprobs = -1;
   int stop_index = -1;
+  int32_t unshown = 0;  // tokens since the last delta
   bool ended = false;  // by a stop string or the end of generation
 };
 
@@ -192,12 +194,12 @@ class ModelBackend : public Backend, private ExecutorListener {
   sched::FinishReason on_token(const ChosenToken& chosen) override {
     Stream& stream = *streams_.at(chosen.request_id);
     GenerationDelta delta;
-    delta.n_tokens = 1;
     const Tokenizer& tokenizer = model_->tokenizer();
     if (!stream.ignore_eos && tokenizer.is_end_of_generation(chosen.token)) {
       stream.ended = true;
       return sched::FinishReason::kStop;
     }
+    ++stream.unshown;
     if (stream.top_logprobs >= 0) {
       TokenInfo info{.id = chosen.token};
       info.top = Sampler::top_logprobs(chosen.logits, stream.top_logprobs, chosen.token, &info.logprob);
@@ -209,7 +211,10 @@ class ModelBackend : public Backend, private ExecutorListener {
       stream.ended = true;
       stream.stop_index = matched.stop_index;
     }
-    if (!delta.text.empty() || !delta.tokens.empty()) deltas_.emplace_back(stream.sink, std::move(delta));
+    if (!delta.text.empty() || !delta.tokens.empty()) {
+      delta.n_tokens = std::exchange(stream.unshown, 0);
+      deltas_.emplace_back(stream.sink, std::move(delta));
+    }
     return matched.stopped ? sched::FinishReason::kStop : sched::FinishReason::kNone;
   }
 
@@ -220,7 +225,9 @@ class ModelBackend : public Backend, private ExecutorListener {
     if (stream.stop_index < 0) {
       StopMatcher::Result rest = stream.stops.add(stream.detokenizer.finish());
       if (!rest.stopped) rest.text += stream.stops.finish();
-      if (!rest.text.empty()) deltas_.emplace_back(stream.sink, GenerationDelta{.text = std::move(rest.text)});
+      if (!rest.text.empty()) {
+        deltas_.emplace_back(stream.sink, GenerationDelta{.text = std::move(rest.text), .n_tokens = stream.unshown});
+      }
     }
     GenerationEnd end;
     end.reason = sequence.finish_reason;

@@ -138,7 +138,9 @@ void ModelHub::run() {
     changed_.wait_for(lock, std::chrono::seconds(1));
     std::vector<std::shared_ptr<Backend>> dropped;
     for (const auto& slot : slots_) {
-      if (!slot->backend || now_s() - slot->last_use_s < options_.idle_unload_s || busy(slot->backend)) continue;
+      if (!slot->backend) continue;
+      if (busy(slot->backend)) slot->last_use_s = now_s();
+      if (now_s() - slot->last_use_s < options_.idle_unload_s) continue;
       spdlog::info("unloading {} after {} s without use", slot->entry.id, options_.idle_unload_s);
       dropped.push_back(std::move(slot->backend));
     }

@@ -112,6 +112,12 @@ class Tests:
                 if choice.logprobs:
                     streamed += [one.logprob for one in choice.logprobs.content]
         assert streamed == [one.logprob for one in content]
+        # The tokens of a stop string have log-probabilities and no text.
+        text = answer.choices[0].message.content
+        asked = dict(messages=user("Hi"), max_tokens=6, logprobs=True, temperature=0, stop=[text[len(text) // 2:][:3]])
+        whole = [one.token for one in self.create(**asked).choices[0].logprobs.content]
+        parts = [one.token for chunk in self.create(**asked, stream=True) for c in chunk.choices if c.logprobs for one in c.logprobs.content]
+        assert whole == parts, (whole, parts)
 
     def test_logit_bias(self):
         ids = json.loads(self.post("/tokenize", {"model": self.model, "content": "Z"}))["tokens"]
@@ -133,6 +139,11 @@ class Tests:
         answer = self.client.completions.create(model=self.model, prompt="Once upon a time", max_tokens=8, temperature=0, logprobs=2)
         choice = answer.choices[0]
         assert len(choice.logprobs.tokens) == 8 and "".join(choice.logprobs.tokens) == choice.text
+        assert [choice.text[at:][:len(token)] for at, token in zip(choice.logprobs.text_offset, choice.logprobs.tokens)] == choice.logprobs.tokens
+        odd = self.client.completions.create(model=self.model, prompt="x", max_tokens=8, temperature=2, top_p=1, seed=4, logprobs=1).choices[0].logprobs
+        assert all(top[token] == logprob for token, logprob, top in zip(odd.tokens, odd.token_logprobs, odd.top_logprobs)), "the chosen one is there"
+        chunks = list(self.client.completions.create(model=self.model, prompt="x", max_tokens=4, stream=True, stream_options={"include_usage": True}))
+        assert chunks[-1].usage.completion_tokens <= 4 and all(chunk.usage is None for chunk in chunks[:-1])
         streamed = "".join(chunk.choices[0].text for chunk in self.client.completions.create(
             model=self.model, prompt="Once upon a time", max_tokens=8, temperature=0, stream=True))
         assert streamed == choice.text
@@ -148,6 +159,12 @@ class Tests:
         refused(self.create, 400, param="mystery", messages=user("x"), extra_body={"mystery": 1})
         refused(self.create, 400, param="top_logprobs", messages=user("x"), top_logprobs=2)
         refused(self.create, 400, param="n", messages=user("x"), n=1000)
+        refused(self.create, 400, param="modalities", messages=user("x"), modalities=["text", "audio"])
+        refused(self.create, 400, param="timeout", messages=user("x"), extra_body={"timeout": 0})
+        refused(self.create, 400, param="seed", messages=user("x"), seed=2 ** 64)
+        refused(self.create, 400, param="tool_choice", messages=user("x"), tools=[CLOCK], tool_choice={"type": "function", "function": {"name": "none"}})
+        refused(self.create, 400, param="tools[0].function.parameters", messages=user("x"),
+                tools=[{"type": "function", "function": {"name": "f", "parameters": "x"}}])
         refused(self.create, 400, param="messages[0].content[0]",
                 messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x/y"}}]}])
         refused(self.create, 400, param="regex", messages=user("x"), extra_body={"regex": "(abc"})
@@ -266,6 +283,18 @@ class Tests:
         with self.client.responses.stream(model=self.model, input="Hi", max_output_tokens=8, temperature=0) as stream:
             for _ in stream:
                 pass
+        likely = make(input="Hi", max_output_tokens=4, include=["message.output_text.logprobs"], top_logprobs=2)
+        entries = likely.output[0].content[0].logprobs
+        assert 0 < len(entries) <= 4 and all(len(one.top_logprobs) == 2 for one in entries)
+        told = self.client.responses.create(model=self.model, input="Hi", temperature=0.7, top_p=0.9, user="ada", max_output_tokens=1)
+        assert (told.temperature, told.top_p, told.user) == (0.7, 0.9, "ada"), told
+        refused(make, 400, param="include", input="x", include=["everything"])
+        assert make(input="x", extra_body={"regex": "ab?c"}).output_text in ("abc", "ac")
+        refused(make, 400, param="text.format", input="x", text={"format": {"type": "json_object"}}, extra_body={"regex": "a"})
+        refused(make, 400, param="ignore_eos", input="x", text={"format": {"type": "json_object"}}, extra_body={"ignore_eos": True})
+        refused(self.client.completions.create, 400, param="response_format", model=self.model, prompt="x",
+                extra_body={"regex": "a", "response_format": {"type": "json_object"}})
+        refused(make, 400, param="input[0].call_id", input=[{"type": "function_call_output", "call_id": "none", "output": "x"}])
         hidden = make(input="x", store=False, max_output_tokens=2)
         refused(self.client.responses.retrieve, 404, response_id=hidden.id)
         refused(make, 404, param="previous_response_id", input="x", previous_response_id="resp_none")

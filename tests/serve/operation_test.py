@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -127,6 +128,9 @@ class Operation(unittest.TestCase):
         status, headers, _ = send(server, "OPTIONS", "/v1/chat/completions", headers=origin)
         self.assertEqual((status, headers["access-control-allow-origin"]), (204, "http://page.test"))
         self.assertEqual(send(server, "GET", "/v1/models", headers=origin)[1]["access-control-allow-origin"], "http://page.test")
+        wanted = "authorization,content-type,x-stainless-lang"  # the official client in a browser
+        headers = send(server, "OPTIONS", "/v1/chat/completions", headers=origin | {"Access-Control-Request-Headers": wanted})[1]
+        self.assertEqual(headers["access-control-allow-headers"], wanted)
 
     def test_a_broken_first_model_is_told_once(self):
         broken = self.folder + "/broken.gguf"
@@ -134,6 +138,54 @@ class Operation(unittest.TestCase):
         code, text = self.refused(models=[broken])
         self.assertEqual(code, 1)
         self.assertIn("broken.gguf", text)
+
+    def test_client_certificates_need_tls(self):
+        code, text = self.refused("--client-ca", self.folder + "/ca.pem")
+        self.assertEqual(code, 1)
+        self.assertIn("client-ca", text)
+
+    def test_http_1_0_has_no_chunks(self):
+        server = self.serve()
+        body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3, "temperature": 0, "stream": True})
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+            client.sendall(f"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+            head, _, stream_bytes = read_all(client).partition(b"\r\n\r\n")
+        self.assertTrue(head.startswith(b"HTTP/1.0 200"), head)
+        self.assertNotIn(b"chunked", head.lower())
+        events = stream_bytes.decode().split("\n\n")
+        self.assertTrue(all(event.startswith("data: ") for event in events[:-1]), events)
+        self.assertEqual(events[-2:], ["data: [DONE]", ""])
+
+    def test_reasoning(self):
+        thinker = self.folder + "/thinker"
+        shutil.copytree(pathlib.Path(__file__).resolve().parents[1] / "golden" / "tiny" / "qwen3", thinker)
+        config = json.loads(pathlib.Path(thinker + "/tokenizer_config.json").read_text())
+        config["chat_template"] = "{% if enable_thinking is defined and not enable_thinking %}no{% endif %}{{ messages[-1].content }}"
+        pathlib.Path(thinker + "/tokenizer_config.json").write_text(json.dumps(config))
+        server = self.serve(models=[thinker])
+        body = {"messages": [{"role": "user", "content": "Hi"}], "regex": "<think>hm</think>\n\nyes", "max_tokens": 100}
+        answer = json.loads(send(server, "POST", "/v1/chat/completions", body)[2])
+        message = answer["choices"][0]["message"]
+        self.assertEqual((message["reasoning_content"], message["content"]), ("hm", "yes"))
+        reasoning = answer["usage"]["completion_tokens_details"]["reasoning_tokens"]
+        self.assertTrue(0 < reasoning < answer["usage"]["completion_tokens"], answer["usage"])
+        without = json.loads(send(server, "POST", "/v1/chat/completions", body | {"chat_template_kwargs": {"enable_thinking": False}})[2])
+        self.assertEqual(without["usage"]["prompt_tokens"] - answer["usage"]["prompt_tokens"], 2, "the template heard of it")
+
+        body = {"input": "Hi", "regex": "<think>hm</think>\n\nyes", "max_output_tokens": 100}
+        whole = json.loads(send(server, "POST", "/v1/responses", body)[2])
+        self.assertEqual([item["type"] for item in whole["output"]], ["reasoning", "message"])
+        self.assertEqual([item["content"][0]["text"] for item in whole["output"]], ["hm", "yes"])
+        self.assertEqual(whole["usage"]["output_tokens_details"]["reasoning_tokens"], reasoning)
+        _, _, text = send(server, "POST", "/v1/responses", body | {"stream": True})
+        events = [json.loads(part.split("data: ", 1)[1]) for part in text.split("\n\n") if part]
+        self.assertEqual([event["sequence_number"] for event in events], list(range(len(events))))
+        names = [event["type"].removeprefix("response.") for event in events]
+        steps = [name for i, name in enumerate(names) if names[i - 1] != name]
+        self.assertEqual(steps, ["created", "in_progress", "output_item.added", "content_part.added", "reasoning_text.delta", "reasoning_text.done",
+                                 "content_part.done", "output_item.done", "output_item.added", "content_part.added", "output_text.delta",
+                                 "output_text.done", "content_part.done", "output_item.done", "completed"])
+        self.assertEqual([item["content"] for item in events[-1]["response"]["output"]], [item["content"] for item in whole["output"]])
 
     def test_flags_are_defaults(self):
         plain = self.serve()

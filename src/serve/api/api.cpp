@@ -5,15 +5,16 @@
 
 #include "core/log.h"
 #include "core/version.h"
-#include "serve/page.h"
 #include "serve/api/fields.h"
+#include "serve/api/job.h"
+#include "serve/page.h"
 #include "serve/response_store.h"
 
 namespace callie::serve {
 
 std::string new_id(const char* prefix) {
   thread_local std::mt19937_64 random(std::random_device{}());
-  return fmt::format("{}-{:016x}{:016x}", prefix, random(), random());
+  return fmt::format("{}{:016x}{:016x}", prefix, random(), random());
 }
 
 int64_t unix_time() {
@@ -22,11 +23,12 @@ int64_t unix_time() {
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-Json usage_json(int64_t prompt, int64_t cached, int64_t output) {
-  return {{"prompt_tokens", prompt},
-          {"completion_tokens", output},
-          {"total_tokens", prompt + output},
-          {"prompt_tokens_details", {{"cached_tokens", cached}}}};
+Json usage_json(const Usage& usage) {
+  return {{"prompt_tokens", usage.prompt_tokens},
+          {"completion_tokens", usage.output_tokens},
+          {"total_tokens", usage.prompt_tokens + usage.output_tokens},
+          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}},
+          {"completion_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens}}}};
 }
 
 Api::Api(const ApiOptions& options, ApiKeys keys, ModelHub* hub, Metrics* metrics, ResponseStore* store,
@@ -37,10 +39,12 @@ Api::Api(const ApiOptions& options, ApiKeys keys, ModelHub* hub, Metrics* metric
       http_stats_(std::move(http_stats)),
       context_{options.limits, options.defaults, metrics, store} {}
 
-Headers Api::cors() const {
+Headers Api::cors(const HttpRequest& request) const {
+  // The official clients add headers of their own.
+  const std::string_view wanted = request.header("access-control-request-headers");
   return {{"Access-Control-Allow-Origin", options_.cors_origin},
           {"Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS"},
-          {"Access-Control-Allow-Headers", "authorization, content-type"},
+          {"Access-Control-Allow-Headers", std::string(wanted.empty() ? "authorization, content-type" : wanted)},
           {"Access-Control-Max-Age", "600"}};
 }
 
@@ -73,7 +77,10 @@ class WithHeaders : public Exchange {
 }  // namespace
 
 void Api::handle(std::shared_ptr<Exchange> exchange) {
-  if (!options_.cors_origin.empty()) exchange = std::make_shared<WithHeaders>(std::move(exchange), cors());
+  if (!options_.cors_origin.empty()) {
+    Headers headers = cors(exchange->request());
+    exchange = std::make_shared<WithHeaders>(std::move(exchange), std::move(headers));
+  }
   const HttpRequest& request = exchange->request();
   const std::string& path = request.path;
   if (request.method == "OPTIONS" && !options_.cors_origin.empty()) {

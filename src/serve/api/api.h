@@ -40,7 +40,7 @@ class Api {
   void stored_response(Exchange& exchange, const std::string& id, bool remove);
   void debug_steps(Exchange& exchange);
   std::string metrics_text();
-  Headers cors() const;
+  Headers cors(const HttpRequest& request) const;
 
   ApiOptions options_;
   ApiKeys keys_;

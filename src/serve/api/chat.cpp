@@ -18,7 +18,7 @@ class ChatFormat : public AnswerFormat {
  public:
   ChatFormat(const Call& call, const Parameters& parameters, bool logprobs)
       : backend_(call.backend),
-        id_(new_id("chatcmpl")),
+        id_(new_id("chatcmpl-")),
         created_(unix_time()),
         n_(parameters.n),
         include_usage_(parameters.include_usage),
@@ -35,7 +35,7 @@ class ChatFormat : public AnswerFormat {
     for (const ToolCallDelta& call : delta.calls) {
       Json one = {{"index", call.index}};
       if (!call.name.empty()) {
-        one["id"] = new_id("call");
+        one["id"] = new_id("call_");
         one["type"] = "function";
         one["function"] = {{"name", call.name}, {"arguments", call.arguments}};
       } else {
@@ -51,7 +51,7 @@ class ChatFormat : public AnswerFormat {
   }
 
   void done(Exchange& exchange, const std::vector<Choice>& choices, const Usage& usage) override {
-    const Json counts = usage_json(usage.prompt_tokens, usage.cached_tokens, usage.output_tokens);
+    const Json counts = usage_json(usage);
     if (streaming_) {
       if (include_usage_) {
         Json json = head("chat.completion.chunk");
@@ -69,7 +69,7 @@ class ChatFormat : public AnswerFormat {
       Json message = {{"role", "assistant"}, {"content", answer.content}, {"refusal", nullptr}};
       if (answer.content.empty() && !answer.calls.empty()) message["content"] = nullptr;
       if (!answer.reasoning.empty()) message["reasoning_content"] = answer.reasoning;
-      for (const ToolCall& call : answer.calls) message["tool_calls"].push_back(call_json(call, new_id("call")));
+      for (const ToolCall& call : answer.calls) message["tool_calls"].push_back(call_json(call, new_id("call_")));
       json["choices"].push_back({{"index", choice.index},
                                  {"message", std::move(message)},
                                  {"logprobs", logprobs_ ? chat_logprobs(choice.tokens, backend_->tokenizer()) : Json()},
@@ -110,7 +110,8 @@ class ChatFormat : public AnswerFormat {
 void chat_completions(const Call& call) {
   Exchange& exchange = *call.exchange;
   Fields fields(call.body);
-  fields.ignore({"model", "reasoning_effort", "modalities", "prediction"});
+  fields.ignore({"model", "reasoning_effort", "prediction"});
+  fields.only("modalities", Json::array({"text"}));
   Parameters p = read_parameters(fields, call.context->defaults, call.context->limits);
   const int64_t context = call.backend->info().context;
   p.max_new = static_cast<int>(fields.integer("max_tokens", 0, 0, INT32_MAX));
@@ -133,33 +134,26 @@ void chat_completions(const Call& call) {
   ChatPrompt prompt;
   if (const auto error = build_prompt(*call.backend, input, "messages", &prompt)) return respond_error(exchange, *error);
   const bool tools_active = prompt.parser.format != ToolFormat::kNone;
-  for (const Constraint* constraint : {&format, static_cast<const Constraint*>(&prompt.constraint)}) {
-    if (constraint->kind == Constraint::Kind::kNone) continue;
-    if (p.constraint.kind != Constraint::Kind::kNone || (constraint == &format && tools_active)) {
-      return respond_error(exchange, bad_field(constraint->param, constraint->param + ": cannot be combined with " +
-                                                                      (tools_active ? "tools" : p.constraint.param)));
-    }
-    p.constraint = *constraint;
-  }
-  if (p.constraint.kind != Constraint::Kind::kNone && p.ignore_eos) {
-    return respond_error(exchange, bad_field("ignore_eos", "ignore_eos: cannot be combined with " + p.constraint.param));
-  }
+  if (const auto error = combine_constraints(format, prompt, &p)) return respond_error(exchange, *error);
   if (p.max_new > context) p.max_new = static_cast<int>(context);
 
   bool validate = false;
   std::vector<AnswerRequest> requests;
   for (int i = 0; i < p.n; ++i) {
     auto mask = compile_constraint(*call.backend, p.constraint, *call.context->metrics, &validate);
-    if (!mask.ok()) return respond_error(exchange, from_status(mask.status(), p.constraint.param));
+    if (!mask.ok()) {
+      return respond_error(exchange, constraint_error(*call.backend, p.constraint, input.tools, false, mask.status()));
+    }
     requests.push_back(make_request(p, prompt.tokens, i, std::move(*mask)));
     requests.back().show_special = tools_active || prompt.parser.reasoning;
   }
-  auto shape = std::make_unique<ChatFormat>(call, p, logprobs);
-  std::unique_ptr<AnswerFormat> checked = std::move(shape);
-  if (validate) checked = validating(std::move(checked), tools_active ? calls_match(input.tools) : content_matches(p.constraint.source),
-                                       *call.context->metrics);
+  std::unique_ptr<AnswerFormat> shape = std::make_unique<ChatFormat>(call, p, logprobs);
+  if (validate) {
+    shape = validating(std::move(shape), tools_active ? calls_match(input.tools) : content_matches(p.constraint.source),
+                       *call.context->metrics);
+  }
   Job::start(call.exchange, call.backend, std::move(requests), {.stream = p.stream, .parser = prompt.parser},
-             std::move(checked), *call.context->metrics);
+             std::move(shape), *call.context->metrics);
 }
 
 }  // namespace callie::serve

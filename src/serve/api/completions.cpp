@@ -14,7 +14,7 @@ class CompletionFormat : public AnswerFormat {
  public:
   CompletionFormat(const Call& call, const Parameters& parameters, size_t n_choices)
       : backend_(call.backend),
-        id_(new_id("cmpl")),
+        id_(new_id("cmpl-")),
         created_(unix_time()),
         include_usage_(parameters.include_usage),
         logprobs_(parameters.top_logprobs >= 0),
@@ -24,8 +24,7 @@ class CompletionFormat : public AnswerFormat {
 
   void delta(Exchange& exchange, int index, const AnswerDelta& delta, const std::vector<LoggedToken>& tokens) override {
     Json logprobs;
-    if (logprobs_) logprobs = completion_logprobs(tokens, backend_->tokenizer(), offsets_[index]);
-    offsets_[index] += delta.content.size();
+    if (logprobs_) logprobs = completion_logprobs(tokens, backend_->tokenizer(), &offsets_[index]);
     send(exchange, {{"index", index}, {"text", delta.content}, {"logprobs", logprobs}, {"finish_reason", nullptr}});
   }
 
@@ -35,7 +34,7 @@ class CompletionFormat : public AnswerFormat {
   }
 
   void done(Exchange& exchange, const std::vector<Choice>& choices, const Usage& usage) override {
-    const Json counts = usage_json(usage.prompt_tokens, usage.cached_tokens, usage.output_tokens);
+    const Json counts = usage_json(usage);
     Json json = head();
     json["choices"] = Json::array();
     if (streaming_) {
@@ -50,7 +49,7 @@ class CompletionFormat : public AnswerFormat {
       json["choices"].push_back(
           {{"index", choice.index},
            {"text", choice.text},
-           {"logprobs", logprobs_ ? completion_logprobs(choice.tokens, backend_->tokenizer(), 0) : Json()},
+           {"logprobs", logprobs_ ? completion_logprobs(choice.tokens, backend_->tokenizer(), &offsets_[choice.index]) : Json()},
            {"finish_reason", choice.finish_reason}});
     }
     json["usage"] = counts;
@@ -68,6 +67,7 @@ class CompletionFormat : public AnswerFormat {
   void send(Exchange& exchange, Json choice) {
     Json json = head();
     json["choices"] = Json::array({std::move(choice)});
+    if (include_usage_) json["usage"] = nullptr;
     send_event(exchange, dump(json));
   }
 
@@ -75,7 +75,7 @@ class CompletionFormat : public AnswerFormat {
   std::string id_;
   int64_t created_;
   bool include_usage_, logprobs_, streaming_ = false;
-  std::vector<size_t> offsets_;
+  std::vector<size_t> offsets_;  // where the next token of each choice begins, in characters
 };
 
 // `prompt`: a string, an array of strings, an array of token ids, or an array of such arrays.
@@ -128,11 +128,10 @@ void completions(const Call& call) {
   if (fields.integer("best_of", p.n, 1, call.context->limits.max_n) != p.n) {
     fields.fail("best_of", "is only supported equal to 'n'");
   }
-  p.constraint = p.constraint.kind != Constraint::Kind::kNone
-                     ? p.constraint
-                     : read_format(fields, fields.object("response_format"), "response_format", false);
+  const Constraint format = read_format(fields, fields.object("response_format"), "response_format", false);
   const Json& prompt = fields.any("prompt");
   if (const auto error = fields.finish()) return respond_error(exchange, *error);
+  if (const auto error = combine_constraints(format, {}, &p)) return respond_error(exchange, *error);
   std::vector<std::vector<int32_t>> prompts;
   if (const auto error = read_prompts(call, prompt, &prompts)) return respond_error(exchange, *error);
   p.max_new = std::min(p.max_new, call.backend->info().context);
@@ -146,10 +145,10 @@ void completions(const Call& call) {
       requests.push_back(make_request(p, tokens, i, std::move(*mask)));
     }
   }
-  std::unique_ptr<AnswerFormat> format = std::make_unique<CompletionFormat>(call, p, requests.size());
-  if (validate) format = validating(std::move(format), content_matches(p.constraint.source), *call.context->metrics);
+  std::unique_ptr<AnswerFormat> shape = std::make_unique<CompletionFormat>(call, p, requests.size());
+  if (validate) shape = validating(std::move(shape), content_matches(p.constraint.source), *call.context->metrics);
   Job::start(call.exchange, call.backend, std::move(requests),
-             {.stream = p.stream, .one_prompt = prompts.size() == 1}, std::move(format), *call.context->metrics);
+             {.stream = p.stream, .one_prompt = prompts.size() == 1}, std::move(shape), *call.context->metrics);
 }
 
 }  // namespace callie::serve

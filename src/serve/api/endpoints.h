@@ -12,6 +12,7 @@ namespace callie::serve {
 class Fields;
 class Metrics;
 class ResponseStore;
+struct Usage;
 
 /// What every endpoint works with.
 struct ApiContext {
@@ -37,11 +38,12 @@ void responses(const Call& call);
 void tokenize(const Call& call);
 void detokenize(const Call& call);
 
-/// A random id such as "chatcmpl-5f0c…".
+/// A random id behind a prefix such as "chatcmpl-".
 std::string new_id(const char* prefix);
 int64_t unix_time();
 /// JSON text; bytes that are not UTF-8 become U+FFFD.
 std::string dump(const Json& json);
-Json usage_json(int64_t prompt, int64_t cached, int64_t output);
+/// The usage object of chat completions and completions.
+Json usage_json(const Usage& usage);
 
 }  // namespace callie::serve

@@ -81,13 +81,13 @@ bool Fields::boolean(std::string_view name, bool otherwise) {
 int64_t Fields::integer(std::string_view name, int64_t otherwise, int64_t low, int64_t high) {
   const Json* value = find(name);
   if (!value) return otherwise;
-  const bool whole = value->is_number_integer() ||
-                     (value->is_number_float() && std::trunc(value->get<double>()) == value->get<double>() &&
-                      std::abs(value->get<double>()) < 0x1p53);
-  const bool huge = value->is_number_unsigned() && value->get<uint64_t>() > static_cast<uint64_t>(INT64_MAX);
-  const int64_t n = !whole || huge ? 0 : value->is_number_integer() ? value->get<int64_t>()
-                                                                    : static_cast<int64_t>(value->get<double>());
-  if (!whole) return fail(name, "must be an integer"), otherwise;
+  // 3.0 is an integer, as JSON schema has it; numbers that JSON cannot hold as one arrive as floats too.
+  const bool from_float = value->is_number_float();
+  const double real = value->is_number() ? value->get<double>() : 0.5;
+  if (std::trunc(real) != real) return fail(name, "must be an integer"), otherwise;
+  const bool huge = from_float ? std::abs(real) >= 0x1p63
+                               : value->is_number_unsigned() && value->get<uint64_t>() > static_cast<uint64_t>(INT64_MAX);
+  const int64_t n = huge ? 0 : from_float ? static_cast<int64_t>(real) : value->get<int64_t>();
   if (huge || n < low || n > high) return fail(name, fmt::format("must be between {} and {}", low, high)), otherwise;
   return n;
 }

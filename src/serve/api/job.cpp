@@ -11,6 +11,7 @@ struct Job::State {
   AnswerParser parser;
   Choice choice;
   std::vector<LoggedToken> fresh;  // whose text has not been shown yet
+  int32_t n_tokens = 0;
   uint64_t id = 0;
   bool done = false;
 };
@@ -97,7 +98,11 @@ void Job::emit(int index, AnswerDelta delta) {
     answer.calls[call.index].name += call.name;
     answer.calls[call.index].arguments += call.arguments;
   }
-  if (!streaming_ || failed_ || delta.empty()) return;
+  const bool only_reasoning = !answer.reasoning.empty() && answer.content.empty() && answer.calls.empty();
+  if (only_reasoning) state.choice.reasoning_tokens = state.n_tokens;
+  // Tokens whose text is never shown (of a stop string, at the end) are shown with the last delta.
+  const bool shows = !delta.empty() || (state.done && !state.fresh.empty());
+  if (!streaming_ || failed_ || !shows) return;
   format_->delta(*exchange_, index, delta, state.fresh);
   state.fresh.clear();
 }
@@ -110,6 +115,7 @@ void Job::on_delta(int index, GenerationDelta delta) {
     state.choice.tokens.push_back(std::move(token));
   }
   state.choice.text += delta.text;
+  state.n_tokens += delta.n_tokens;
   if (!delta.text.empty()) emit(index, state.parser.add(delta.text));
 }
 
@@ -139,6 +145,7 @@ void Job::on_end(int index, const GenerationEnd& end) {
         usage.cached_tokens += e.cached_tokens;
       }
       usage.output_tokens += e.output_tokens;
+      usage.reasoning_tokens += one->choice.reasoning_tokens;
       choices.push_back(std::move(one->choice));
     }
     format_->done(*exchange_, choices, usage);

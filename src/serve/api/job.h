@@ -26,11 +26,13 @@ struct Choice {
   std::string text;           ///< as generated, calls and reasoning included
   std::vector<LoggedToken> tokens;
   std::string finish_reason;  ///< "stop", "length", "tool_calls"
+  int32_t reasoning_tokens = 0;  ///< before the first of the content and the calls
   GenerationEnd end;
 };
 
 struct Usage {
   int64_t prompt_tokens = 0, cached_tokens = 0, output_tokens = 0;
+  int64_t reasoning_tokens = 0;  ///< of the output
 };
 
 /// How an endpoint shows answers. Runs on the connection's strand.

@@ -10,6 +10,11 @@ namespace {
 // JSON has no infinity.
 double finite(float logprob) { return std::max(logprob, -9999.0f); }
 
+// A character that several tokens share counts with the first of them.
+size_t code_points(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](unsigned char c) { return (c & 0xC0) != 0x80; }));
+}
+
 Json bytes_of(std::string_view text) {
   Json bytes = Json::array();
   for (unsigned char c : text) bytes.push_back(static_cast<int>(c));
@@ -34,7 +39,7 @@ Json chat_logprobs(const std::vector<LoggedToken>& tokens, const Tokenizer& toke
   return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
-Json completion_logprobs(const std::vector<LoggedToken>& tokens, const Tokenizer& tokenizer, size_t first_offset) {
+Json completion_logprobs(const std::vector<LoggedToken>& tokens, const Tokenizer& tokenizer, size_t* offset) {
   Json out = {{"tokens", Json::array()},
               {"token_logprobs", Json::array()},
               {"top_logprobs", Json::array()},
@@ -46,9 +51,10 @@ Json completion_logprobs(const std::vector<LoggedToken>& tokens, const Tokenizer
     for (const TokenLogprob& one : token.info.top) {
       top[std::string(tokenizer.token_bytes(one.token))] = finite(one.logprob);
     }
+    top[token.bytes] = finite(token.info.logprob);  // of the chosen token always
     out["top_logprobs"].push_back(std::move(top));
-    out["text_offset"].push_back(first_offset);
-    first_offset += token.bytes.size();
+    out["text_offset"].push_back(*offset);
+    *offset += code_points(token.bytes);
   }
   return out;
 }

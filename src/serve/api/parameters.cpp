@@ -81,6 +81,7 @@ Parameters read_parameters(Fields& fields, const ApiDefaults& defaults, const Ap
   }
   p.priority = static_cast<int>(fields.integer("priority", 0, -100, 100));
   p.timeout_s = fields.number("timeout", limits.request_timeout_s, 0, limits.request_timeout_s);
+  if (p.timeout_s <= 0) fields.fail("timeout", "must be above 0");
   const std::string salt = fields.text("cache_salt");
   if (!salt.empty()) p.salt = xxh64({reinterpret_cast<const uint8_t*>(salt.data()), salt.size()}, 1);
   if (fields.has("regex")) p.constraint = {Constraint::Kind::kRegex, fields.text("regex"), "regex"};

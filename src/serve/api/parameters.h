@@ -19,7 +19,7 @@ struct ApiLimits {
   int max_n = 16;
   int max_stops = 16;
   int max_top_logprobs = 20;
-  int max_prompts = 64;            ///< prompts of one /v1/completions or inputs of one /v1/embeddings
+  int max_prompts = 64;            ///< prompts of one /v1/completions
   int max_streams = 1024;          ///< answers being generated at the same time, all models together
   double request_timeout_s = 600;  ///< an answer that takes longer ends with what there is
 };

@@ -1,222 +1,26 @@
 // POST /v1/responses
+#include <algorithm>
 #include <optional>
 
 #include "serve/api/chat_prompt.h"
 #include "serve/api/endpoints.h"
 #include "serve/api/fields.h"
 #include "serve/api/job.h"
+#include "serve/api/responses_format.h"
 #include "serve/api/validate.h"
 #include "serve/response_store.h"
 
 namespace callie::serve {
 namespace {
 
-/// Fields that a response repeats from its request.
-struct Echo {
-  Json instructions, previous_response_id, tools, tool_choice, text_format, metadata;
-  double temperature = 0, top_p = 0;
-  Json max_output_tokens;
-  bool parallel_tool_calls = true, store = true;
-};
-
-class ResponsesFormat : public AnswerFormat {
- public:
-  ResponsesFormat(const Call& call, Echo echo, Json messages)
-      : backend_(call.backend),
-        store_(call.context->store),
-        echo_(std::move(echo)),
-        messages_(std::move(messages)),
-        id_(new_id("resp")),
-        message_id_(new_id("msg")),
-        created_(unix_time()) {}
-
-  void begin(Exchange& exchange) override {
-    streaming_ = true;
-    event(exchange, "response.created", {{"response", response("in_progress", Json::array(), nullptr)}});
-    event(exchange, "response.in_progress", {{"response", response("in_progress", Json::array(), nullptr)}});
-  }
-
-  void delta(Exchange& exchange, int, const AnswerDelta& delta, const std::vector<LoggedToken>&) override {
-    if (!delta.content.empty()) {
-      if (message_index_ < 0) open_message(exchange);
-      event(exchange, "response.output_text.delta",
-            {{"item_id", message_id_},
-             {"output_index", message_index_},
-             {"content_index", 0},
-             {"delta", delta.content},
-             {"logprobs", Json::array()}});
-    }
-    for (const ToolCallDelta& call : delta.calls) {
-      if (static_cast<size_t>(call.index) >= calls_.size()) {
-        calls_.push_back({new_id("fc"), new_id("call"), n_items_++});
-        event(exchange, "response.output_item.added",
-              {{"output_index", calls_.back().output_index},
-               {"item", call_item(calls_.back(), {call.name, ""}, "in_progress")}});
-      }
-      if (call.arguments.empty()) continue;
-      event(exchange, "response.function_call_arguments.delta",
-            {{"item_id", calls_[call.index].id},
-             {"output_index", calls_[call.index].output_index},
-             {"delta", call.arguments}});
+bool has_call(const Json& messages, const std::string& id) {
+  for (const Json& message : messages) {
+    for (const Json& call : message.value("tool_calls", Json::array())) {
+      if (call["id"] == id) return true;
     }
   }
-
-  void done(Exchange& exchange, const std::vector<Choice>& choices, const Usage& usage) override {
-    const Choice& choice = choices[0];
-    const Answer& answer = choice.answer;
-    const bool complete = choice.finish_reason == "stop" || choice.finish_reason == "tool_calls";
-    const char* status = complete ? "completed" : "incomplete";
-    if (message_index_ < 0 && (!answer.content.empty() || answer.calls.empty())) {
-      if (streaming_) {
-        open_message(exchange);
-      } else {
-        message_index_ = n_items_++;
-      }
-    }
-    while (calls_.size() < answer.calls.size()) calls_.push_back({new_id("fc"), new_id("call"), n_items_++});
-
-    Json output = Json::array();
-    for (int i = 0; i < n_items_; ++i) output.push_back(nullptr);
-    if (message_index_ >= 0) {
-      output[message_index_] = message_item(status, answer.content);
-      if (streaming_) close_message(exchange, answer.content, output[message_index_]);
-    }
-    for (size_t i = 0; i < answer.calls.size(); ++i) {
-      const Item& item = calls_[i];
-      output[item.output_index] = call_item(item, answer.calls[i], status);
-      if (!streaming_) continue;
-      event(exchange, "response.function_call_arguments.done",
-            {{"item_id", item.id},
-             {"output_index", item.output_index},
-             {"name", answer.calls[i].name},
-             {"arguments", answer.calls[i].arguments}});
-      event(exchange, "response.output_item.done",
-            {{"output_index", item.output_index}, {"item", output[item.output_index]}});
-    }
-    Json counts = {{"input_tokens", usage.prompt_tokens},
-                   {"input_tokens_details", {{"cached_tokens", usage.cached_tokens}}},
-                   {"output_tokens", usage.output_tokens},
-                   {"output_tokens_details", {{"reasoning_tokens", 0}}},
-                   {"total_tokens", usage.prompt_tokens + usage.output_tokens}};
-    Json whole = response(status, std::move(output), std::move(counts));
-    if (!complete) {
-      const bool length = choice.finish_reason == "length";
-      whole["incomplete_details"] = {{"reason", length ? "max_output_tokens" : choice.finish_reason.c_str()}};
-    }
-    if (echo_.store && store_) keep(whole, answer);
-    if (streaming_) {
-      event(exchange, complete ? "response.completed" : "response.incomplete", {{"response", whole}});
-    } else {
-      exchange.respond(200, "application/json", dump(whole));
-    }
-  }
-
-  void stream_error(Exchange& exchange, const std::string& json) override {
-    const Json error = Json::parse(json)["error"];
-    Json failed = response("failed", Json::array(), nullptr);
-    failed["error"] = {{"code", "server_error"}, {"message", error["message"]}};
-    event(exchange, "response.failed", {{"response", std::move(failed)}});
-  }
-
- private:
-  struct Item {
-    std::string id, call_id;
-    int output_index;
-  };
-
-  Json response(const char* status, Json output, Json usage) const {
-    return {{"id", id_},
-            {"object", "response"},
-            {"created_at", created_},
-            {"status", status},
-            {"error", nullptr},
-            {"incomplete_details", nullptr},
-            {"instructions", echo_.instructions},
-            {"max_output_tokens", echo_.max_output_tokens},
-            {"model", backend_->info().id},
-            {"output", std::move(output)},
-            {"parallel_tool_calls", echo_.parallel_tool_calls},
-            {"previous_response_id", echo_.previous_response_id},
-            {"reasoning", {{"effort", nullptr}, {"summary", nullptr}}},
-            {"store", echo_.store},
-            {"temperature", echo_.temperature},
-            {"text", {{"format", echo_.text_format}}},
-            {"tool_choice", echo_.tool_choice},
-            {"tools", echo_.tools},
-            {"top_p", echo_.top_p},
-            {"truncation", "disabled"},
-            {"usage", std::move(usage)},
-            {"user", nullptr},
-            {"metadata", echo_.metadata}};
-  }
-
-  static Json text_part(const std::string& text) {
-    return {{"type", "output_text"}, {"text", text}, {"annotations", Json::array()}, {"logprobs", Json::array()}};
-  }
-  Json message_item(const char* status, const std::string& text) const {
-    return {{"id", message_id_},
-            {"type", "message"},
-            {"status", status},
-            {"role", "assistant"},
-            {"content", Json::array({text_part(text)})}};
-  }
-  static Json call_item(const Item& item, const ToolCall& call, const char* status) {
-    return {{"id", item.id},         {"type", "function_call"},       {"status", status},
-            {"call_id", item.call_id}, {"name", call.name}, {"arguments", call.arguments}};
-  }
-
-  void event(Exchange& exchange, const char* type, Json fields) {
-    Json json = {{"type", type}, {"sequence_number", sequence_++}};
-    json.update(fields);
-    send_event(exchange, dump(json), type);
-  }
-
-  void open_message(Exchange& exchange) {
-    message_index_ = n_items_++;
-    Json item = message_item("in_progress", "");
-    item["content"] = Json::array();
-    event(exchange, "response.output_item.added", {{"output_index", message_index_}, {"item", std::move(item)}});
-    event(exchange, "response.content_part.added",
-          {{"item_id", message_id_}, {"output_index", message_index_}, {"content_index", 0}, {"part", text_part("")}});
-  }
-
-  void close_message(Exchange& exchange, const std::string& text, const Json& item) {
-    const Json place = {{"item_id", message_id_}, {"output_index", message_index_}, {"content_index", 0}};
-    Json done = place;
-    done["text"] = text;
-    done["logprobs"] = Json::array();
-    event(exchange, "response.output_text.done", std::move(done));
-    Json part = place;
-    part["part"] = text_part(text);
-    event(exchange, "response.content_part.done", std::move(part));
-    event(exchange, "response.output_item.done", {{"output_index", message_index_}, {"item", item}});
-  }
-
-  void keep(const Json& whole, const Answer& answer) {
-    Json message = {{"role", "assistant"}, {"content", answer.content}};
-    for (size_t i = 0; i < answer.calls.size(); ++i) {
-      message["tool_calls"].push_back(
-          {{"id", calls_[i].call_id},
-           {"type", "function"},
-           {"function", {{"name", answer.calls[i].name}, {"arguments", answer.calls[i].arguments}}}});
-    }
-    messages_.push_back(std::move(message));
-    // A full disk must not take the answer away from the client.
-    (void)store_->put(id_, {dump(whole), dump(messages_)}).ok();
-  }
-
-  std::shared_ptr<Backend> backend_;
-  ResponseStore* store_;
-  Echo echo_;
-  Json messages_;
-  std::string id_, message_id_;
-  int64_t created_;
-  bool streaming_ = false;
-  int sequence_ = 0;
-  int n_items_ = 0;
-  int message_index_ = -1;
-  std::vector<Item> calls_;
-};
+  return false;
+}
 
 // `input` items as chat messages, appended to `messages`.
 std::optional<ApiError> read_input(const Json& input, Json* messages) {
@@ -248,13 +52,20 @@ std::optional<ApiError> read_input(const Json& input, Json* messages) {
       }
     } else if (type == "function_call_output") {
       const Json output = item.value("output", Json());
-      messages->push_back({{"role", "tool"}, {"tool_call_id", text_of("call_id")}, {"content", output}});
+      const std::string id = text_of("call_id");
+      if (!has_call(*messages, id)) {
+        return bad_field(where + ".call_id", fmt::format("{}.call_id: there is no call '{}' before it", where, id));
+      }
+      messages->push_back({{"role", "tool"}, {"tool_call_id", id}, {"content", output}});
     } else if (type != "reasoning") {
       return bad_field(where + ".type", fmt::format("{}.type: '{}' is not supported", where, type));
     }
   }
   return std::nullopt;
 }
+
+// The shortest decimal number that is this float: 0.95, not 0.949999988079071.
+double shortest(float value) { return std::stod(fmt::format("{}", value)); }
 
 Json flat_tools(const Json& tools) {
   Json out = Json::array();
@@ -266,12 +77,34 @@ Json flat_tools(const Json& tools) {
   return out;
 }
 
+// Whether `include` asks for log-probabilities. What else the API knows of belongs to tools that are not there.
+bool read_include(Fields& fields) {
+  static constexpr std::string_view kLogprobs = "message.output_text.logprobs";
+  static constexpr std::string_view kKnown[] = {kLogprobs,
+                                                "reasoning.encrypted_content",
+                                                "file_search_call.results",
+                                                "web_search_call.results",
+                                                "web_search_call.action.sources",
+                                                "message.input_image.image_url",
+                                                "computer_call_output.output.image_url",
+                                                "code_interpreter_call.outputs"};
+  bool logprobs = false;
+  for (const Json& one : fields.array("include")) {
+    if (!one.is_string() || std::find(std::begin(kKnown), std::end(kKnown), one.get<std::string>()) == std::end(kKnown)) {
+      fields.fail("include", one.dump() + " is not supported");
+      return false;
+    }
+    logprobs |= one == std::string(kLogprobs);
+  }
+  return logprobs;
+}
+
 }  // namespace
 
 void responses(const Call& call) {
   Exchange& exchange = *call.exchange;
   Fields fields(call.body);
-  fields.ignore({"model", "include", "reasoning", "stream_options"});
+  fields.ignore({"model"});
   fields.only("truncation", "disabled");
   fields.only("background", false);
   for (const char* absent : {"conversation", "prompt"}) {
@@ -280,7 +113,17 @@ void responses(const Call& call) {
   Parameters p = read_parameters(fields, call.context->defaults, call.context->limits);
   if (p.n != 1) fields.fail("n", "must be 1");
   if (fields.has("stop")) fields.fail("stop", "is not part of responses");
-  Echo echo;
+  ResponseEcho echo;
+  echo.temperature = fields.number("temperature", shortest(p.sampling.temperature), 0, 2);
+  echo.top_p = fields.number("top_p", shortest(p.sampling.top_p), 0, 1);
+  echo.user = fields.any("user");
+  echo.reasoning = {{"effort", nullptr}, {"summary", nullptr}};
+  if (const Json& reasoning = fields.object("reasoning"); !reasoning.is_null()) echo.reasoning.update(reasoning);
+  const int64_t max_calls = fields.integer("max_tool_calls", 0, 1, INT32_MAX);  // of tools that the server runs: none
+  if (max_calls > 0) echo.max_tool_calls = max_calls;
+  echo.top_logprobs = static_cast<int>(fields.integer("top_logprobs", 0, 0, call.context->limits.max_top_logprobs));
+  const bool logprobs = read_include(fields) || echo.top_logprobs > 0;
+  if (logprobs) p.top_logprobs = echo.top_logprobs;
   p.max_new = static_cast<int>(fields.integer("max_output_tokens", 0, 1, INT32_MAX));
   if (p.max_new > 0) echo.max_output_tokens = p.max_new;
   p.max_new = std::min(p.max_new, call.backend->info().context);
@@ -320,10 +163,7 @@ void responses(const Call& call) {
   ChatPrompt prompt;
   if (const auto error = build_prompt(*call.backend, input, "input", &prompt)) return respond_error(exchange, *error);
   const bool tools_active = prompt.parser.format != ToolFormat::kNone;
-  if (constraint.kind != Constraint::Kind::kNone && tools_active) {
-    return respond_error(exchange, bad_field("text.format", "text.format: cannot be combined with tools"));
-  }
-  p.constraint = tools_active ? prompt.constraint : constraint;
+  if (const auto error = combine_constraints(constraint, prompt, &p)) return respond_error(exchange, *error);
 
   if (!instructions.empty()) echo.instructions = instructions;
   if (!previous.empty()) echo.previous_response_id = previous;
@@ -331,18 +171,18 @@ void responses(const Call& call) {
   echo.tool_choice = input.tool_choice == "function" ? Json{{"type", "function"}, {"name", input.tool_name}}
                                                      : Json(input.tool_choice);
   echo.metadata = metadata.is_null() ? Json::object() : metadata;
-  echo.temperature = p.sampling.temperature;
-  echo.top_p = p.sampling.top_p;
   echo.parallel_tool_calls = input.parallel_calls;
 
   bool validate = false;
   auto mask = compile_constraint(*call.backend, p.constraint, *call.context->metrics, &validate);
-  if (!mask.ok()) return respond_error(exchange, from_status(mask.status(), p.constraint.param));
+  if (!mask.ok()) {
+    return respond_error(exchange, constraint_error(*call.backend, p.constraint, input.tools, true, mask.status()));
+  }
   std::vector<AnswerRequest> requests;
   requests.push_back(make_request(p, std::move(prompt.tokens), 0, std::move(*mask)));
   requests.back().show_special = tools_active || prompt.parser.reasoning;
   std::unique_ptr<AnswerFormat> shape =
-      std::make_unique<ResponsesFormat>(call, std::move(echo), std::move(conversation));
+      std::make_unique<ResponsesFormat>(call, std::move(echo), std::move(conversation), logprobs);
   if (validate) {
     shape = validating(std::move(shape), tools_active ? calls_match(input.tools) : content_matches(p.constraint.source),
                        *call.context->metrics);

@@ -115,7 +115,11 @@ class Validator {
     const double n = value.get<double>();
     if (schema.contains("exclusiveMinimum") && !(n > schema["exclusiveMinimum"].get<double>())) return false;
     if (schema.contains("exclusiveMaximum") && !(n < schema["exclusiveMaximum"].get<double>())) return false;
-    if (schema.contains("multipleOf") && std::remainder(n, schema["multipleOf"].get<double>()) != 0) return false;
+    if (schema.contains("multipleOf")) {
+      // 0.3 is a multiple of 0.1, though not of the doubles next to them.
+      const double times = n / schema["multipleOf"].get<double>();
+      if (!(std::abs(times - std::round(times)) <= 1e-9 * std::max(1.0, std::abs(times)))) return false;
+    }
     return in_range(schema, "minimum", "maximum", n);
   }
 

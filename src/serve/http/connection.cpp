@@ -14,6 +14,7 @@ namespace {
 
 using ErrorCode = beast::error_code;
 constexpr int kClientGone = 499;  // as nginx logs it
+constexpr unsigned kChunks = 11;  // HTTP/1.1, from which on answers may come in chunks
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 
 std::chrono::steady_clock::duration seconds(double s) {
@@ -153,13 +154,16 @@ class Connection : public ConnectionBase {
     }
     const bool keep_alive = parser.get().keep_alive();
     const bool head = parser.get().method() == http::verb::head;
+    const unsigned version = parser.get().version();
     exchange_ = std::make_shared<ConnectionExchange>(stream_.get_executor(), convert(parser.release(), remote_));
     ++state_.active;
     tcp().expires_never();
     const auto received = std::chrono::steady_clock::now();
     watch();
     state_.handler(exchange_);
-    const bool fine = co_await answer(keep_alive && !state_.draining, head);
+    const bool fine = co_await answer(keep_alive && !state_.draining, head, version);
+    // The end of the connection is the end of a stream that has no chunks.
+    const bool stays = keep_alive && !(exchange_->streaming && version < kChunks);
     if (!fine) exchange_->mark_gone();
     exchange_->ended = true;
     exchange_->gone_callback = nullptr;  // it may hold what holds the exchange
@@ -169,7 +173,7 @@ class Connection : public ConnectionBase {
     }
     exchange_.reset();
     --state_.active;
-    co_return fine && keep_alive && !state_.draining;
+    co_return fine && stays && !state_.draining;
   }
 
   // Notices the client's departure while its answer is being made.
@@ -190,13 +194,13 @@ class Connection : public ConnectionBase {
         asio::detached);
   }
 
-  asio::awaitable<bool> answer(bool keep_alive, bool head) {
+  asio::awaitable<bool> answer(bool keep_alive, bool head, unsigned version) {
     auto exchange = exchange_;
     while (exchange->status == 0 && !exchange->gone) co_await exchange->wake.async_wait(kToken);
     if (exchange->gone) co_return false;
     tcp().expires_after(seconds(state_.options.write_timeout_s));
     if (!exchange->streaming) {
-      http::response<http::string_body> message(static_cast<http::status>(exchange->status), 11);
+      http::response<http::string_body> message(static_cast<http::status>(exchange->status), version);
       set_fields(message, *exchange, keep_alive);
       if (!head) message.body() = std::move(exchange->body);
       message.content_length(head ? exchange->body.size() : message.body().size());
@@ -205,9 +209,10 @@ class Connection : public ConnectionBase {
                              : co_await http::async_write(stream_, serializer, kToken);
       co_return !error;
     }
-    http::response<http::empty_body> message(static_cast<http::status>(exchange->status), 11);
-    set_fields(message, *exchange, keep_alive);
-    message.chunked(true);
+    const bool chunked = version >= kChunks;
+    http::response<http::empty_body> message(static_cast<http::status>(exchange->status), version);
+    set_fields(message, *exchange, keep_alive && chunked);
+    message.chunked(chunked);
     http::response_serializer<http::empty_body> serializer(message);
     {
       auto [error, n] = co_await http::async_write_header(stream_, serializer, kToken);
@@ -225,10 +230,12 @@ class Connection : public ConnectionBase {
       if (exchange->pending.empty()) break;
       chunk.clear();
       chunk.swap(exchange->pending);
-      auto [error, n] = co_await asio::async_write(
-          stream_, http::make_chunk(asio::const_buffer(chunk.data(), chunk.size())), kToken);
+      const asio::const_buffer bytes(chunk.data(), chunk.size());
+      auto [error, n] = chunked ? co_await asio::async_write(stream_, http::make_chunk(bytes), kToken)
+                                : co_await asio::async_write(stream_, bytes, kToken);
       if (error) co_return false;
     }
+    if (!chunked) co_return true;
     auto [error, n] = co_await asio::async_write(stream_, http::make_chunk_last(), kToken);
     co_return !error;
   }

@@ -94,6 +94,8 @@ StatusOr<std::unique_ptr<HttpServer>> HttpServer::start(const HttpOptions& optio
       return invalid_argument("{} is missing", options.tls_cert.empty() ? "tls-cert" : "tls-key");
     }
     CALLIE_ASSIGN_OR_RETURN(impl->tls, make_tls(options));
+  } else if (!options.client_ca.empty()) {
+    return invalid_argument("client-ca: needs tls-cert and tls-key");
   }
   boost::system::error_code error;
   Tcp::resolver resolver(impl->io);

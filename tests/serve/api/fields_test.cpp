@@ -42,6 +42,13 @@ TEST(Fields, IntegersBeyondTheirRange) {
   Fields fields(body);
   fields.integer("b", 0, 0, 9);
   EXPECT_FALSE(fields.ok());
+  for (const char* huge : {"1e30", "-1e30", "9223372036854775808", "123456789012345678901234567890"}) {
+    const Json one = {{"a", Json::parse(huge)}};
+    Fields read(one);
+    read.integer("a", 0, INT64_MIN, INT64_MAX);
+    ASSERT_FALSE(read.ok()) << huge;
+    EXPECT_NE(read.error()->message.find("between"), std::string::npos) << read.error()->message;
+  }
 }
 
 TEST(ParseBody, RefusesWhatIsNotAnObject) {
