@@ -24,6 +24,7 @@ import tempfile
 import time
 
 BATCH = 50
+RANDOM, BETWEEN = "random", "between"  # phases of a simulation that are no replay
 YOSYS = ("prep -top {top}; async2sync; flatten; opt_clean; "
          "sat -tempinduct -prove-asserts -set-assumes -maxsteps 12 -verify")
 PROVEN = "Induction step proven: SUCCESS!"
@@ -177,6 +178,13 @@ def bench(index, pair, cycles):
             steps.append(f"    i{index}_{s['name']} = $urandom_range(2) == 0 ? {small} : {{{words}}};")
     steps += tick + ["    end"]
     for k, m in enumerate(replays):
+        # Other values come first: a process whose inputs do not change is not evaluated again, and its assertion says nothing.
+        steps.append("    $display(\"BETWEEN\");")
+        for signal in m["witness"]["cycles"][0]:
+            if not clock or signal != clock["name"]:
+                place = f"u{index}.{signal}" if signal in registers else f"i{index}_{signal}"
+                steps.append(f"    {place} = {enum_cast(pair, index, signal, '~' + place)};")
+        steps.append("    #5;")
         steps.append(f"    $display(\"REPLAY {k}\");")
         for c, cycle in enumerate(m["witness"]["cycles"]):
             for signal, value in cycle.items():
@@ -257,16 +265,16 @@ def verilate(group, cycles):
 def outcome(lines, group, replays):
     """(failures of correct assertions, wrong variants that did not fail when replayed, variants replayed)"""
     failures, silent, replayed = [], [], 0
-    pair_index, replay, hits = -1, None, set()
+    pair_index, phase, hits = -1, RANDOM, set()  # the phase of a replay is its number
     correct = [{a["name"] for a in pair["assertions"]} for pair in group]
     seen = set()  # what failed in this phase: immediate assertions say so in every evaluation, millions of times
 
     def close():
         nonlocal replayed
-        if replay is None:
+        if phase in (RANDOM, BETWEEN):
             return
         replayed += 1
-        m = replays[pair_index][replay]
+        m = replays[pair_index][phase]
         if label_of(m["text"]) not in hits:
             silent.append({"pair": group[pair_index]["id"], "kind": m["kind"], "text": m["text"]})
 
@@ -281,15 +289,17 @@ def outcome(lines, group, replays):
             of, label = int(found.group(1)), found.group(2).split(".")[-1].rstrip(":")
             if of == pair_index:
                 hits.add(label)
-            if label in correct[of] and replay is None:
+            if label in correct[of] and phase == RANDOM:
                 failures.append({"pair": group[of]["id"], "assertion": label})
         elif line.startswith("PAIR "):
             close()
-            pair_index, replay, hits = pair_index + 1, None, set()
+            pair_index, phase, hits = pair_index + 1, RANDOM, set()
             seen.clear()
-        elif line.startswith("REPLAY "):
+        elif line.startswith("BETWEEN"):
             close()
-            replay, hits = int(line.split()[1]), set()
+            phase = BETWEEN
+        elif line.startswith("REPLAY "):
+            phase, hits = int(line.split()[1]), set()
             seen.clear()
     close()
     return failures, silent, replayed

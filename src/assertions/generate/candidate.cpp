@@ -66,6 +66,8 @@ class Candidate {
     begin_ = now_ms();
     CALLIE_ASSIGN_OR_RETURN(bool fit, check_free());
     if (!fit) return std::optional<Pair>();
+    CALLIE_ASSIGN_OR_RETURN(fit, check_targets());
+    if (!fit) return std::optional<Pair>();
     CALLIE_ASSIGN_OR_RETURN(fit, check_assertions());
     if (!fit) return std::optional<Pair>();
     CALLIE_RETURN_IF_ERROR(check_designs());
@@ -175,6 +177,17 @@ class Candidate {
   StatusOr<std::vector<StepResult>> decide(ast::Module module, const StepOptions& step) {
     const SourceSet none;
     return decide_steps(none, unit_of(std::move(module)), step);
+  }
+
+  // A target that is the same constant whatever happens teaches nothing.
+  StatusOr<bool> check_targets() {
+    if (set_.constant_targets.empty()) return true;
+    StepOptions step;
+    step.seed = seed_;
+    step.witnesses = false;
+    step.check_fires = false;
+    CALLIE_ASSIGN_OR_RETURN(const std::vector<StepResult> results, decide(snippet_.module(set_.constant_targets), step));
+    return std::none_of(results.begin(), results.end(), [](const StepResult& r) { return r.kind == Kind::kProven; });
   }
 
   // The assertions and their wrong variants, in one module.

@@ -70,6 +70,7 @@ class Deriver {
       if (by_branch_) add_branches(tree, clocked);
       else add_targets(tree, clocked);
       if (clocked && async()) add_reset_values(targets_of(tree));
+      add_constant_targets(tree, clocked);
       if (clocked && tier_ == 4) continue;
       if (!clocked && tier_ == 4) add_transitions(tree);
     }
@@ -85,12 +86,13 @@ class Deriver {
  private:
   bool async() const { return snippet_.reset && snippet_.reset->async; }
 
-  Expr as_past(const Expr& value) const {
+  bool is_constant(const Expr& value) const {
     std::set<std::string> names;
     collect_names(value, names);
-    const bool constant = std::all_of(names.begin(), names.end(), [&](const std::string& n) { return constants_.contains(n); });
-    return constant ? value : past(value);
+    return std::all_of(names.begin(), names.end(), [&](const std::string& n) { return constants_.contains(n); });
   }
+
+  Expr as_past(const Expr& value) const { return is_constant(value) ? value : past(value); }
 
   Expr target_expr(const std::string& target) const {
     const size_t bracket = target.find('[');
@@ -219,6 +221,22 @@ class Deriver {
       if (std::find(targets.begin(), targets.end(), target) == targets.end()) continue;
       add(fmt::format("a_{}_reset", identifier(target)), *snippet_.reset_active(),
           ast::make_binary(Op::kEq, target_expr(target), value), PropKind::kOverlap, target, -1, false);
+    }
+  }
+
+  // A reset counts: a register that it sets to another value is no constant.
+  void add_constant_targets(const PathTree& tree, bool clocked) {
+    for (const std::string& target : targets_of(tree)) {
+      std::vector<Expr> seen;
+      for (const Path& path : paths_for(tree, target)) {
+        const Expr* value = path.value(target);
+        if (!value || !is_constant(*value) || contains(seen, *value)) continue;
+        seen.push_back(*value);
+        const std::string name = fresh(fmt::format("constant_{}_{}", identifier(target), seen.size()));
+        const Expr always = ast::make_number_expr(1, 1, 'b'), same = says(target, value, clocked);
+        out_.constant_targets.push_back(clocked ? concurrent(name, binary(PropKind::kNonOverlap, boolean(always), boolean(same)), false)
+                                                : immediate(name, always, same));
+      }
     }
   }
 

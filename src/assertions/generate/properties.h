@@ -28,6 +28,7 @@ struct DerivedSet {
   std::vector<Derived> assertions;
   std::vector<std::pair<std::string, std::vector<ast::Expr>>> path_sets;  ///< target -> conditions: disjoint, exhaustive
   std::vector<ast::Item> helpers;          ///< history that `item`s need, for the wrapper
+  std::vector<ast::Item> constant_targets; ///< for each constant that a path gives a target: "it is always that"; no part of the pair
 };
 
 /// One assertion for each path and target (or, with `by_branch`, for each path with all its targets), reset values

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
+#include <regex>
 #include <set>
+#include <sstream>
 
 #include "assertions/dataset/hash.h"
 #include "assertions/generate/paths.h"
@@ -104,6 +107,31 @@ TEST(Generate, SplitsShareNothing) {
   EXPECT_EQ(test["alpha"].size(), 40u);
   for (auto& [kind, values] : train) {
     for (const std::string& value : values) EXPECT_FALSE(test[kind].contains(value)) << kind << " " << value;
+  }
+}
+
+// Machines whose output no state raises, `if` and `else` that assign the same: such a target says nothing, and no change of
+// an input makes a simulator look at it.
+TEST(Generate, NoTargetIsAConstant) {
+  const std::regex constant(R"(\S+ == \d+'[bdh]\w+)");
+  for (const int tier : {1, 2, 4}) {
+    GenerateOptions options;
+    options.count = 150;
+    options.seed = 3;
+    options.tier = tier;
+    options.threads = 2;
+    std::istringstream lines(generated(options, "constants.jsonl"));
+    for (std::string line; std::getline(lines, line);) {
+      const auto pair = read_pair(line);
+      ASSERT_TRUE(pair.ok());
+      std::map<std::string, std::set<std::string>> said;
+      for (const Pair::AssertionInfo& a : pair->assertions) {
+        if (a.form == "immediate") said[a.target].insert(a.consequent);
+      }
+      for (const auto& [target, what] : said) {
+        EXPECT_FALSE(what.size() == 1 && std::regex_match(*what.begin(), constant)) << target << "\n" << pair->code;
+      }
+    }
   }
 }
 
