@@ -174,7 +174,7 @@ def formal_blocks(args, work):
             found, row["seconds"], _ = run([args.callie, "assert", "prove", *files, "--top", top, "-D", "FORMAL", "--json", "--time-limit", str(args.limit),
                                             *(f"-I{f}" for f in folders)], 40 * args.limit)
             try:
-                own = [a for a in json.loads(found)["assertions"] if a["file"] == file]
+                own = [a for a in json.loads(found)["assertions"] if a.get("file", file) == file]
             except (ValueError, KeyError):
                 own, row["error"] = [], next((line for line in found.splitlines() if "error" in line), "")
             cells = yosys_assertions(files, folders, file, top, work, args.limit) if own else {}

@@ -26,7 +26,8 @@ struct Options {
   ProveOptions prove;
 };
 
-Json to_json(const AssertionResult& r) {
+/// `file` stands there only where several files were given.
+Json to_json(const AssertionResult& r, bool with_file) {
   Json out;
   out["name"] = r.name;
   out["verdict"] = std::string(name(r.verdict));
@@ -35,7 +36,7 @@ Json to_json(const AssertionResult& r) {
   out["reason"] = r.reason.empty() ? Json(nullptr) : Json(r.reason);
   out["witness"] = nullptr;
   if (r.witness) out["witness"] = witness_json(*r.witness);
-  out["file"] = r.place.file;
+  if (with_file) out["file"] = r.place.file;
   out["line"] = r.place.line;
   out["column"] = r.place.column;
   return out;
@@ -102,7 +103,7 @@ Status run(const Options& options) {
   if (options.json) {
     Json out;
     out["assertions"] = Json::array();
-    for (const AssertionResult& r : report.assertions) out["assertions"].push_back(to_json(r));
+    for (const AssertionResult& r : report.assertions) out["assertions"].push_back(to_json(r, options.files.size() > 1));
     std::printf("%s\n", out.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
   } else {
     print_text(report);

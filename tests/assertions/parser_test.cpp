@@ -47,6 +47,8 @@ module m import p::*; #(parameter int N = 4, M = N * 2, localparam type T = logi
   end
   sub #(.W(3), .T(logic [2:0])) u1 (.clk, .a(a[2:0]), .b(), .*), u2 (clk, , b);
   initial begin x = '{default: 0}; repeat (3) x = x + 1; end
+  assign pair = pair_t'{hi: a, default: 1'b0}, other = {<< 4 {a, b}}, w = {>> {a}} & {<<{b}} | {<< byte {x}};
+  bind sub checks #(.W(3)) c (.clk, .a, .b());
 endmodule
 )");
 }

@@ -20,11 +20,11 @@ Elaborator::ExprType Elaborator::type_of_call(const Expr& expr, Frame& frame) {
     }
     const Type* type = resolve_type(symbol->item->type, symbol->scope);
     if (type->kind == Type::Kind::kVoid) fail(expr.span, fmt::format("'{}' gives no value", name));
-    return {type->width, type->is_signed, type, false, false};
+    return {type->width, type->is_signed, type, false};
   }
   if (name == "$clog2" || name == "$bits" || name == "$countones" || name == "$countbits" || name == "$size" ||
       name == "$left" || name == "$right" || name == "$high" || name == "$low") {
-    return {32, true, nullptr, false, false};
+    return {32, true, nullptr, false};
   }
   if (name == "$signed" || name == "$unsigned" || name == "$past" || name == "$sampled") {
     if (expr.args.empty()) fail(expr.span, fmt::format("{} needs an argument", name));
@@ -51,7 +51,12 @@ Word Elaborator::evaluate_call(const Expr& expr, int width, bool is_signed, Fram
 
 Word Elaborator::call_function(const Symbol& function, const Expr& call, Frame& frame) {
   const ast::Item& item = *function.item;
-  if (++call_depth_ > 64) fail(call.span, fmt::format("'{}' calls itself more than 64 levels deep", item.name));
+  struct Depth {  // an assertion that cannot be lowered leaves by an exception
+    int& depth;
+    explicit Depth(int& d) : depth(++d) {}
+    ~Depth() { --depth; }
+  } const depth(call_depth_);
+  if (call_depth_ > 64) fail(call.span, fmt::format("'{}' calls itself more than 64 levels deep", item.name));
   charge(call.span);
   Scope* scope = new_scope(function.scope, function.scope->path + item.name + ".");
   Env env;
@@ -114,7 +119,6 @@ Word Elaborator::call_function(const Symbol& function, const Expr& call, Frame& 
     assign_target(target, resize(outputs[i], target.width, design_.variables[formals[i]].type->is_signed), false, frame,
                   call.span);
   }
-  --call_depth_;
   return out;
 }
 

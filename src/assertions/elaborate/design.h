@@ -55,6 +55,7 @@ struct Variable {
   bool is_net = false;
   bool is_local = false;      ///< lives in a process or a function call
   bool is_port_of_instance = false;
+  bool is_contested = false;  ///< an integer that several processes count with: an error where its value is read
   Word leaves;                ///< made on first use
   std::vector<Lit> driver;    ///< per bit; kUndriven
   std::vector<uint8_t> init;  ///< per bit: 0, 1, 2 = any
@@ -89,7 +90,7 @@ struct Symbol {
   const ast::Item* item = nullptr;
   Scope* scope = nullptr;     ///< kScope: itself; functions and properties: where they are declared
   std::map<int64_t, Scope*> elements;
-  std::string text;           ///< string parameters
+  bool is_complete = false;   ///< both declarations of a non-ANSI port were seen
   const ast::Prop* argument = nullptr;  ///< kArgument: actual of a property or sequence, seen in `scope`
 };
 

@@ -134,6 +134,15 @@ Scope* Elaborator::package(const std::string& name, Span span) {
 
 void Elaborator::elaborate(const ast::Module& top, const std::map<std::string, std::string>& overrides) {
   root_ = new_scope(nullptr, "");
+  const auto collect_binds = [&](const std::vector<Item>& items) {
+    for (const Item& item : items) {
+      if (item.kind != ItemKind::kBind) continue;
+      if (!unit_.find(item.name)) fail(item.name_span, fmt::format("no module '{}'", item.name));
+      binds_.emplace(item.name, &item);
+    }
+  };
+  collect_binds(unit_.items);
+  for (const ast::Module& module : unit_.modules) collect_binds(module.items);
   declare_items(unit_.items, root_, 0);
   Scope* scope = instantiate(top, "", [&](Scope* inner) {
     for (const auto& [name, text] : overrides) {
@@ -151,10 +160,12 @@ void Elaborator::elaborate(const ast::Module& top, const std::map<std::string, s
     }
   }, nullptr, 0, nullptr, 0);
   (void)scope;
+  declare_implicit_nets();
   for (size_t i = 0; i < design_.processes.size(); ++i) {
     const Process process = design_.processes[i];
     lower_process(process);
   }
+  keep_unknown_starts();
   for (const auto& [item, item_scope] : assertion_items_) {
     Frame frame;
     frame.scope = item_scope;
@@ -162,135 +173,32 @@ void Elaborator::elaborate(const ast::Module& top, const std::map<std::string, s
   }
 }
 
-Scope* Elaborator::instantiate(const ast::Module& module, const std::string& path,
-                               const std::function<void(Scope*)>& parameters, const Item* instance, size_t which,
-                               Scope* outer, int depth) {
-  if (depth > 64) fail(module.name_span, fmt::format("'{}' instantiates itself more than 64 levels deep", module.name));
-  if (module.kind == ast::Module::Kind::kInterface) unsupported(module.name_span, "interface");
-  Scope* scope = new_scope(root_, path);
-  scope->is_module = true;
-  scope->module = module.name;
-  scope->default_clock = nullptr;
-  scope->default_disable = nullptr;
-  for (const Item& import : module.imports) declare_import(import, scope);
-  parameters(scope);
-  for (const Item& parameter : module.parameters) declare_parameter(parameter, scope, true);
-  for (const ast::Formal& port : module.ports) {
-    if (!module.ansi) continue;
-    const int variable = declare_variable(port.name, port.type, scope, port.is_net);
-    Variable& v = design_.variables[variable];
-    if (port.direction == ast::Direction::kInput) {
-      v.is_input = !instance;
-      v.is_port_of_instance = instance != nullptr;
-    } else if (port.direction != ast::Direction::kOutput) {
-      unsupported(port.name.span, port.direction == ast::Direction::kInout ? "inout port" : "ref port");
-    } else if (port.name.init) {
-      initialize(variable, *port.name.init, scope);
+// A name that is declared nowhere is a net of one bit when it stands in a port connection or is the target of a
+// continuous assignment (IEEE 1800-2017, 6.10).
+void Elaborator::declare_implicit_nets() {
+  const auto consider = [&](const auto& self, const ast::Expr& expr, Scope* scope) -> void {
+    if (expr.kind == ast::ExprKind::kConcat) {
+      for (const ast::Expr& part : expr.args) self(self, part, scope);
     }
-  }
-  if (!module.ansi) {
-    // Directions stand in the body; a port may be declared twice there (output q; reg q;).
-    for (const Item& item : module.items) {
-      if (item.kind == ItemKind::kParameter) declare_parameter(item, scope, true);
-      if (item.kind != ItemKind::kDecl || item.direction == ast::Direction::kNone) continue;
-      for (const ast::Declarator& name : item.names) {
-        if (item.direction == ast::Direction::kInout) unsupported(name.span, "inout port");
-        const ast::DataType* type = &item.type;
-        bool is_net = item.is_net;
-        for (const Item& other : module.items) {
-          if (&other == &item || other.kind != ItemKind::kDecl || other.direction != ast::Direction::kNone) continue;
-          for (const ast::Declarator& again : other.names) {
-            if (again.name != name.name) continue;
-            is_net = other.is_net;
-            if (type->dims.empty() && type->kind == ast::TypeKind::kImplicit) type = &other.type;
-          }
-        }
-        const int variable = declare_variable(name, *type, scope, is_net);
-        Variable& v = design_.variables[variable];
-        if (item.direction == ast::Direction::kInput) {
-          v.is_input = !instance;
-          v.is_port_of_instance = instance != nullptr;
-        }
-      }
-    }
-    for (const ast::Formal& port : module.ports) {
-      if (!find(scope, port.name.name)) {
-        fail(port.name.span, fmt::format("port '{}' has no direction", port.name.name));
-      }
-    }
-  }
-  if (instance) connect(module, scope, *instance, which, outer);
-  declare_items(module.items, scope, depth);
-  return scope;
-}
-
-void Elaborator::connect(const ast::Module& module, Scope* inner, const Item& item, size_t which, Scope* outer) {
-  const auto& list = item.ports[which];
-  size_t position = 0;
-  const auto direction_of = [&](const std::string& port) {
-    if (module.ansi) {
-      for (const ast::Formal& formal : module.ports) {
-        if (formal.name.name == port) return formal.direction;
-      }
-      return ast::Direction::kNone;
-    }
-    for (const Item& decl : module.items) {
-      if (decl.kind != ItemKind::kDecl || decl.direction == ast::Direction::kNone) continue;
-      for (const ast::Declarator& name : decl.names) {
-        if (name.name == port) return decl.direction;
-      }
-    }
-    return ast::Direction::kNone;
+    if (expr.kind != ast::ExprKind::kName || expr.name.find("::") != std::string::npos) return;
+    if (lookup(scope, expr.name, expr.span)) return;
+    ast::Declarator name;
+    name.name = expr.name;
+    name.span = expr.span;
+    declare_variable(name, {}, scope, true);
   };
-  std::map<std::string, bool> done;
-  const auto join = [&](const std::string& port, const ast::Expr* expr, Span span) {
-    const ast::Direction direction = direction_of(port);
-    if (direction == ast::Direction::kNone) {
-      fail(span, fmt::format("module '{}' has no port '{}'", module.name, port));
+  for (const Process& process : design_.processes) {
+    if (process.item) {
+      for (const auto& [target, source] : process.item->assigns) consider(consider, target, process.scope);
+    } else if (process.scope != process.source_scope) {
+      consider(consider, process.output_target ? *process.output_target : *process.source, process.source_scope);
     }
-    if (done[port]) fail(span, fmt::format("port '{}' is connected twice", port));
-    done[port] = true;
-    if (!expr) return;
-    Process process;
-    process.scope = inner;
-    process.target = find(inner, port)->variable;
-    process.source_scope = outer;
-    process.span = span;
-    if (direction == ast::Direction::kInput) process.source = expr;
-    else process.output_target = expr;
-    design_.processes.push_back(process);
-  };
-  bool star = false;
-  for (const ast::Connection& connection : list) {
-    if (connection.name == "*") {
-      star = true;
-    } else if (connection.name.empty()) {
-      if (position >= module.ports.size()) {
-        fail(connection.span, fmt::format("module '{}' has {} ports", module.name, module.ports.size()));
-      }
-      join(module.ports[position++].name.name, connection.expr ? &*connection.expr : nullptr, connection.span);
-    } else {
-      join(connection.name, connection.expr ? &*connection.expr : nullptr, connection.span);
-    }
-  }
-  if (!star) return;
-  for (const ast::Formal& port : module.ports) {
-    if (done[port.name.name]) continue;
-    design_.exprs.push_back(ast::make_name(port.name.name));
-    design_.exprs.back().span = item.span;
-    if (!lookup(outer, port.name.name, item.span)) {
-      fail(item.span, fmt::format("'.*' finds no '{}' here", port.name.name));
-    }
-    join(port.name.name, &design_.exprs.back(), item.span);
   }
 }
 
-void Elaborator::declare_parameter(const Item& item, Scope* scope, bool overridable) {
+void Elaborator::declare_parameter(const Item& item, Scope* scope) {
   for (const ast::Declarator& name : item.names) {
-    if (find(scope, name.name)) {
-      if (overridable) continue;  // a body parameter that was handled with the ports
-      continue;
-    }
+    if (find(scope, name.name)) continue;  // a body parameter that was handled with the ports
     Symbol symbol;
     Symbol* given = item.is_local ? nullptr : find(scope, "#" + name.name);
     Frame frame;
@@ -306,16 +214,13 @@ void Elaborator::declare_parameter(const Item& item, Scope* scope, bool overrida
     symbol.kind = Symbol::Kind::kParameter;
     const bool implicit = item.type.kind == ast::TypeKind::kImplicit && item.type.dims.empty() && !item.type.has_sign;
     const Type* type = implicit ? nullptr : apply_unpacked(resolve_type(item.type, scope), name.dims, scope, name.span);
+    // A string is as wide as its value.
+    if (type && type->kind == Type::Kind::kString) type = nullptr;
     if (given) {
       symbol.type = type ? type : given->type;
       symbol.value = resize(given->value, symbol.type->width, given->type->is_signed);
-      symbol.text = given->text;
     } else if (!name.init) {
       fail(name.span, fmt::format("parameter '{}' has no value", name.name));
-    } else if (name.init->kind == ast::ExprKind::kString || (type && type->kind == Type::Kind::kString)) {
-      symbol.text = name.init->name;
-      symbol.type = type ? type : bits_type(8, false);
-      symbol.value = constant_word(0, std::max(1, symbol.type->width));
     } else if (type) {
       if (type->kind == Type::Kind::kReal) unsupported(name.span, "real parameter");
       symbol.type = type;
@@ -419,7 +324,7 @@ void Elaborator::declare_items(const std::vector<Item>& items, Scope* scope, int
 void Elaborator::declare_item(const Item& item, Scope* scope, int depth) {
   charge(item.span);
   switch (item.kind) {
-    case ItemKind::kParameter: return declare_parameter(item, scope, false);
+    case ItemKind::kParameter: return declare_parameter(item, scope);
     case ItemKind::kImport: return declare_import(item, scope);
     case ItemKind::kTypedef:
       for (const ast::Declarator& name : item.names) {
@@ -430,16 +335,17 @@ void Elaborator::declare_item(const Item& item, Scope* scope, int depth) {
       }
       return;
     case ItemKind::kDecl: {
-      if (!item.name.empty()) unsupported(item.span, "net type " + item.name);
+      const bool is_supply = item.name == "supply0" || item.name == "supply1";
+      if (!item.name.empty() && !is_supply) unsupported(item.span, "net type " + item.name);
       for (const ast::Declarator& name : item.names) {
         Symbol* old = find(scope, name.name);
         int variable;
         if (old && old->kind == Symbol::Kind::kVariable && scope->is_module &&
             (item.direction != ast::Direction::kNone || design_.variables[old->variable].span.begin < name.span.begin) &&
             old->type->width == apply_unpacked(resolve_type(item.type, scope), name.dims, scope, name.span)->width &&
-            item.type.kind != ast::TypeKind::kNamed && old->text.empty()) {
+            item.type.kind != ast::TypeKind::kNamed && !old->is_complete) {
           variable = old->variable;  // the second half of a non-ANSI port
-          old->text = item.direction == ast::Direction::kNone ? "complete" : "";
+          old->is_complete = item.direction == ast::Direction::kNone;
         } else if (old && item.direction != ast::Direction::kNone && old->kind == Symbol::Kind::kVariable) {
           variable = old->variable;
         } else {
@@ -448,6 +354,10 @@ void Elaborator::declare_item(const Item& item, Scope* scope, int depth) {
             continue;
           }
           variable = declare_variable(name, item.type, scope, item.is_net);
+        }
+        if (is_supply) {
+          const int width = design_.variables[variable].type->width;
+          for (int bit = 0; bit < width; ++bit) drive(variable, bit, item.name == "supply1" ? kTrue : kFalse, name.span);
         }
         if (!name.init) continue;
         Process process;
@@ -582,79 +492,6 @@ void Elaborator::declare_generate(const Item& item, Scope* scope, int depth) {
       default: fail(item.span, "this step of a generate loop is not part of the subset");
     }
     if (value == before) fail(item.span, "a generate loop that does not move");
-  }
-}
-
-void Elaborator::declare_instance(const Item& item, Scope* scope, int depth) {
-  const ast::Module* module = unit_.find(item.name);
-  if (!module) fail(item.name_span, fmt::format("no module '{}'", item.name));
-  for (size_t which = 0; which < item.names.size(); ++which) {
-    const ast::Declarator& name = item.names[which];
-    if (!name.dims.empty()) unsupported(name.span, "array of instances");
-    const auto parameters = [&](Scope* inner) {
-      size_t position = 0;
-      std::vector<std::pair<std::string, bool>> names;
-      const auto collect = [&](const Item& parameter) {
-        if (parameter.kind != ItemKind::kParameter || parameter.is_local) return;
-        for (const ast::Declarator& d : parameter.names) {
-          names.emplace_back(d.name, parameter.type.kind == ast::TypeKind::kTypeParameter);
-        }
-      };
-      for (const Item& parameter : module->parameters) collect(parameter);
-      if (module->parameters.empty()) {
-        for (const Item& inside : module->items) collect(inside);
-      }
-      for (const ast::Connection& given : item.parameters) {
-        if (!given.expr && !given.type && given.name.empty()) {
-          ++position;
-          continue;
-        }
-        std::string target = given.name;
-        if (target.empty()) {
-          if (position >= names.size()) fail(given.span, fmt::format("'{}' has {} parameters", item.name, names.size()));
-          target = names[position++].first;
-        }
-        bool known = false, is_type = false;
-        for (const auto& [n, t] : names) {
-          if (n == target) {
-            known = true;
-            is_type = t;
-          }
-        }
-        if (!known) fail(given.span, fmt::format("'{}' has no parameter '{}'", item.name, target));
-        if (!given.expr && !given.type) continue;
-        Symbol symbol;
-        Frame frame;
-        frame.scope = scope;
-        if (given.type || is_type) {
-          symbol.kind = Symbol::Kind::kType;
-          ast::DataType named;
-          if (!given.type) {
-            if (given.expr->kind != ast::ExprKind::kName) fail(given.span, "a type expected");
-            named.kind = ast::TypeKind::kNamed;
-            named.name = given.expr->name;
-            named.span = given.span;
-          }
-          symbol.type = resolve_type(given.type ? *given.type : named, scope);
-        } else if (given.expr->kind == ast::ExprKind::kString) {
-          symbol.kind = Symbol::Kind::kParameter;
-          symbol.text = given.expr->name;
-          symbol.type = bits_type(8, false);
-          symbol.value = constant_word(0, 8);
-        } else {
-          const ExprType own = type_of(*given.expr, frame);
-          symbol.kind = Symbol::Kind::kParameter;
-          symbol.type = own.type && own.type->width == own.width ? own.type : bits_type(own.width, own.is_signed);
-          symbol.value = evaluate_self(*given.expr, frame);
-        }
-        inner->symbols["#" + target] = std::move(symbol);
-      }
-    };
-    Scope* inner = instantiate(*module, scope->path + name.name + ".", parameters, &item, which, scope, depth + 1);
-    Symbol symbol;
-    symbol.kind = Symbol::Kind::kScope;
-    symbol.scope = inner;
-    declare(scope, name.name, std::move(symbol), name.span);
   }
 }
 

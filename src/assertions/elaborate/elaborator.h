@@ -44,16 +44,13 @@ class Elaborator {
     Lit returned = kFalse, broken = kFalse, continued = kFalse;
     int return_variable = -1;
     int depth = 0;
-    std::string block_path;
     bool in_assertion = false;
-    std::vector<Check>* checks = nullptr;
   };
   struct ExprType {
     int width = 1;
     bool is_signed = false;
     const Type* type = nullptr;
     bool is_fill = false;
-    bool is_string = false;
   };
   /// A selected part of a variable, or of a value when `value` is set.
   struct Target {
@@ -80,7 +77,8 @@ class Elaborator {
   void initialize(int variable, const ast::Expr& init, Scope* scope);
   void declare_items(const std::vector<ast::Item>& items, Scope* scope, int depth);
   void declare_item(const ast::Item& item, Scope* scope, int depth);
-  void declare_parameter(const ast::Item& item, Scope* scope, bool overridable);
+  void declare_implicit_nets();
+  void declare_parameter(const ast::Item& item, Scope* scope);
   void declare_import(const ast::Item& item, Scope* scope);
   int declare_variable(const ast::Declarator& name, const ast::DataType& type, Scope* scope, bool is_net);
   void declare_generate(const ast::Item& item, Scope* scope, int depth);
@@ -109,6 +107,7 @@ class Elaborator {
   Word evaluate_self(const ast::Expr& expr, Frame& frame);
   Word evaluate_as(const ast::Expr& expr, const Type* type, Frame& frame);  ///< assignment-like context
   Word evaluate_binary(const ast::Expr& expr, int width, bool is_signed, Frame& frame);
+  Word stream(const ast::Expr& expr, Frame& frame);
   Word evaluate_unary(const ast::Expr& expr, int width, bool is_signed, Frame& frame);
   Lit compare(const ast::Expr& expr, Frame& frame);
   Lit wild_equal(const Word& value, const ast::Expr& pattern, int width, bool is_signed, bool z_only, Frame& frame);
@@ -123,6 +122,7 @@ class Elaborator {
   Word read(const Target& target, Frame& frame, Span span);
   const Word& read_variable(int variable, Frame& frame);
   Target resolve_target(const ast::Expr& expr, Frame& frame);
+  const Type* as_vector(const Type* type);
   const Type* select_type(const ast::Expr& expr, Frame& frame);
   void narrow(Target& target, int offset, int width, const Type* type);
   void narrow_dynamic(Target& target, const Word& position, int first, int last, int stride, int width,
@@ -151,8 +151,10 @@ class Elaborator {
                     Span span);
   void drive(int variable, int bit, Lit lit, Span span);
   Lit first_cycle();
+  void keep_unknown_starts();
   void finish_combinational(Env& env, Span span);
   bool is_hold(Lit driver, Lit leaf);
+  bool holds_at(Lit level, Lit condition) const;
 
   // statement.cpp
   void execute(const ast::Stmt& statement, Frame& frame);
@@ -164,6 +166,10 @@ class Elaborator {
                          Frame& frame);
   void execute_loop(const ast::Stmt& statement, Frame& frame);
   void execute_foreach(const ast::Stmt& statement, Frame& frame);
+  bool ends_turn(Frame& frame);
+  void execute_rest(const ast::Stmt& loop, const std::function<void(Frame&)>& rest, Frame& frame);
+  void assume(Lit condition, Frame& frame);
+  void leave_loop(Frame& frame, const Frame& before);
   void execute_call(const ast::Stmt& statement, Frame& frame);
   void execute_assert(const ast::Stmt& statement, Frame& frame);
   void note_unreached(const ast::Stmt& statement, const Frame& frame);
@@ -191,9 +197,10 @@ class Elaborator {
   std::map<std::pair<Lit, std::pair<Lit, int>>, Lit> history_;
   std::vector<std::pair<const ast::Item*, Scope*>> assertion_items_;
   std::map<std::pair<const ast::Assertion*, std::string>, std::vector<size_t>> checks_of_;
-  std::map<std::string, int> names_;
+  std::vector<std::pair<int, int>> starts_anyhow_;      ///< variable and bit
+  std::multimap<std::string, const ast::Item*> binds_;  ///< by the module that they extend
   Lit first_cycle_ = kFalse;
-  int call_depth_ = 0;
+  int call_depth_ = 0, loop_exits_ = 0;
   int64_t steps_ = 0;
 };
 

@@ -27,10 +27,10 @@ bool Elaborator::is_empty_replication(const Expr& part, Frame& frame) {
 
 Elaborator::ExprType Elaborator::type_of(const Expr& expr, Frame& frame) {
   ExprType out;
-  const auto from = [](const Type* type) { return ExprType{type->width, type->is_signed, type, false, false}; };
+  const auto from = [](const Type* type) { return ExprType{type->width, type->is_signed, type, false}; };
   switch (expr.kind) {
-    case ExprKind::kNumber: return {expr.number->width, expr.number->is_signed, nullptr, expr.number->fill, false};
-    case ExprKind::kString: return {std::max(8, 8 * static_cast<int>(expr.name.size())), false, nullptr, false, true};
+    case ExprKind::kNumber: return {expr.number->width, expr.number->is_signed, nullptr, expr.number->fill};
+    case ExprKind::kString: return {std::max(8, 8 * static_cast<int>(expr.name.size())), false, nullptr, false};
     case ExprKind::kName: case ExprKind::kMember: case ExprKind::kIndex:
     case ExprKind::kRange: case ExprKind::kRangeUp: case ExprKind::kRangeDown: {
       const Type* type = select_type(expr, frame);
@@ -52,13 +52,13 @@ Elaborator::ExprType Elaborator::type_of(const Expr& expr, Frame& frame) {
     case ExprKind::kBinary: {
       if (is_comparison(expr.op) || expr.op == Op::kLogicAnd || expr.op == Op::kLogicOr || expr.op == Op::kImplies || expr.op == Op::kEquiv) return out;
       const ExprType a = type_of(expr.args[0], frame);
-      if (is_shift(expr.op) || expr.op == Op::kPower) return {a.width, a.is_signed, nullptr, false, false};
+      if (is_shift(expr.op) || expr.op == Op::kPower) return {a.width, a.is_signed, nullptr, false};
       const ExprType b = type_of(expr.args[1], frame);
-      return {std::max(a.width, b.width), a.is_signed && b.is_signed, nullptr, a.is_fill && b.is_fill, false};
+      return {std::max(a.width, b.width), a.is_signed && b.is_signed, nullptr, a.is_fill && b.is_fill};
     }
     case ExprKind::kTernary: {
       const ExprType a = type_of(expr.args[1], frame), b = type_of(expr.args[2], frame);
-      return {std::max(a.width, b.width), a.is_signed && b.is_signed, a.type && b.type && a.width == b.width ? a.type : nullptr, a.is_fill && b.is_fill, false};
+      return {std::max(a.width, b.width), a.is_signed && b.is_signed, a.type && b.type && a.width == b.width ? a.type : nullptr, a.is_fill && b.is_fill};
     }
     case ExprKind::kConcat: {
       int64_t width = 0;
@@ -80,6 +80,7 @@ Elaborator::ExprType Elaborator::type_of(const Expr& expr, Frame& frame) {
       out.width = static_cast<int>(count * width);
       return out;
     }
+    case ExprKind::kStream: return type_of(expr.args[1], frame);
     case ExprKind::kCall: return type_of_call(expr, frame);
     case ExprKind::kCast: {
       if (expr.type) return from(resolve_type(*expr.type, frame.scope));
@@ -94,7 +95,7 @@ Elaborator::ExprType Elaborator::type_of(const Expr& expr, Frame& frame) {
       }
       const int64_t width = constant(expr.args[1], frame, "the width of a cast");
       if (width < 1 || width > 65536) fail(expr.span, "a cast to 1 to 65536 bits expected");
-      return {static_cast<int>(width), type_of(expr.args[0], frame).is_signed, nullptr, false, false};
+      return {static_cast<int>(width), type_of(expr.args[0], frame).is_signed, nullptr, false};
     }
     case ExprKind::kInside: return out;
     case ExprKind::kPattern: unsupported(expr.span, "assignment pattern without a type");
@@ -135,6 +136,14 @@ Word Elaborator::evaluate_as(const Expr& expr, const Type* type, Frame& frame) {
       unsupported(expr.span, "assignment between different unpacked types");
     }
     return read(resolve_target(expr, frame), frame, expr.span);
+  }
+  if (expr.kind == ExprKind::kStream) {
+    // A wider target takes the bits at its left end (IEEE 1800-2017, 11.4.14.3).
+    Word word = stream(expr, frame);
+    const size_t width = static_cast<size_t>(type->width);
+    if (word.size() > width) fail(expr.span, "a stream that is wider than its target");
+    word.insert(word.begin(), width - word.size(), kFalse);
+    return word;
   }
   const ExprType own = type_of(expr, frame);
   if (own.type && own.type->is_unpacked) fail(expr.span, "an unpacked value where a vector is expected");
@@ -236,6 +245,11 @@ Word Elaborator::evaluate(const Expr& expr, int width, bool is_signed, Frame& fr
       for (int64_t i = 0; i < count; ++i) out.insert(out.end(), part.begin(), part.end());
       return resize(out, width, false);
     }
+    case ExprKind::kStream: {
+      const Word out = stream(expr, frame);
+      if (static_cast<int>(out.size()) != width) unsupported(expr.span, "stream where a value of another width is expected");
+      return out;
+    }
     case ExprKind::kCall: return evaluate_call(expr, width, is_signed, frame);
     case ExprKind::kCast: {
       const ExprType own = type_of(expr, frame);
@@ -251,6 +265,23 @@ Word Elaborator::evaluate(const Expr& expr, int width, bool is_signed, Frame& fr
     }
     default: (void)type_of(expr, frame); fail(expr.span, "not an expression");
   }
+}
+
+// {<< n {a, b}}: slices of n bits, counted from the right end, in opposite order (IEEE 1800-2017, 11.4.14.2).
+Word Elaborator::stream(const Expr& expr, Frame& frame) {
+  const Word word = evaluate_self(expr.args[1], frame);
+  const Expr& size = expr.args[0];
+  const int64_t slice = size.kind == ExprKind::kEmpty  ? 1
+                        : size.kind == ExprKind::kType ? resolve_type(*size.type, frame.scope)->width
+                                                       : constant(size, frame, "the size of a slice");
+  if (slice < 1) fail(size.span, "a slice of at least one bit expected");
+  if (expr.op == Op::kShr) return word;
+  Word out;
+  const int64_t width = static_cast<int64_t>(word.size());
+  for (int64_t low = (width - 1) / slice * slice; low >= 0; low -= slice) {
+    out.insert(out.end(), word.begin() + low, word.begin() + std::min(width, low + slice));
+  }
+  return out;
 }
 
 Word Elaborator::evaluate_unary(const Expr& expr, int width, bool is_signed, Frame& frame) {

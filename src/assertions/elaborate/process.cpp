@@ -12,7 +12,12 @@ using ast::StmtKind;
 
 void Elaborator::drive(int variable, int bit, Lit lit, Span span) {
   Variable& v = design_.variables[variable];
-  if (v.driver[bit] != kUndriven) fail(span, fmt::format("'{}' has more than one driver", v.name));
+  if (v.driver[bit] != kUndriven) {
+    const bool is_integer = !v.is_net && v.type->width == 32 && v.type->is_signed;
+    if (!is_integer) fail(span, fmt::format("'{}' has more than one driver", v.name));
+    v.is_contested = true;
+    return;
+  }
   v.driver[bit] = lit;
   v.driver_span[bit] = span;
 }
@@ -199,26 +204,42 @@ void Elaborator::finish_combinational(Env& env, Span span) {
   }
 }
 
+// `condition` is true whenever `level` is: the same, or a disjunction with it.
+bool Elaborator::holds_at(Lit level, Lit condition) const {
+  std::vector<Lit> terms{condition};
+  while (!terms.empty()) {
+    const Lit term = terms.back();
+    terms.pop_back();
+    if (term == level) return true;
+    if (!is_inverted(term) || !aig_.is_and(node_of(term))) continue;
+    terms.push_back(negate(aig_.input0(node_of(term))));
+    terms.push_back(negate(aig_.input1(node_of(term))));
+  }
+  return false;
+}
+
 void Elaborator::lower_clocked(const Stmt& body, const ast::EventControl& event, Scope* scope, Span span) {
   Frame plain;
   plain.scope = scope;
   std::vector<std::pair<Clock, const ast::EventTerm*>> edges;
   for (const ast::EventTerm& term : event.terms) edges.emplace_back(resolve_edge(term, plain), &term);
-  // Asynchronous resets: the conditions of the if-chain at the top, at their active level.
-  struct Reset { Lit active; const Stmt* body; };
+  // Asynchronous resets: the conditions of the if-chain at the top, each the active level of its edge. That of a single
+  // reset may be true at other times too (`if (!rst_n || clear)`), which then is synchronous.
+  struct Reset { Lit level, active; const Stmt* body; };
   std::vector<Reset> resets;
   const Stmt* rest = &body;
   while (edges.size() > 1) {
     while (rest->kind == StmtKind::kBlock && rest->body.size() == 1) rest = &rest->body[0];
     if (rest->kind != StmtKind::kIf) unsupported(span, "event list with several edges and no reset branch");
     const Lit active = condition(*rest->expr, plain);
+    const auto level_of = [](const auto& edge) { return invert_if(edge.first.signal, edge.first.edge == ast::Edge::kNeg); };
     const auto it = std::find_if(edges.begin(), edges.end(), [&](const auto& e) {
-      return active == invert_if(e.first.signal, e.first.edge == ast::Edge::kNeg);
+      return active == level_of(e) || (event.terms.size() == 2 && holds_at(level_of(e), active));
     });
     if (it == edges.end()) unsupported(rest->expr->span, "asynchronous reset that is not the level of its edge");
     if (it->second->iff) unsupported(span, "iff on a reset");
+    resets.push_back({level_of(*it), active, &rest->body[0]});
     edges.erase(it);
-    resets.push_back({active, &rest->body[0]});
     static const Stmt kNothing;
     rest = rest->body.size() > 1 ? &rest->body[1] : &kNothing;
   }
@@ -282,7 +303,7 @@ void Elaborator::lower_clocked(const Stmt& body, const ast::EventControl& event,
       for (size_t r = resets.size(); r-- > 0;) {
         const Lit value = final_value(envs[r], held);
         next = aig_.lmux(resets[r].active, value, next);
-        visible = aig_.lmux(resets[r].active, value, visible);
+        visible = aig_.lmux(resets[r].level, value, visible);
       }
       State& state = design_.states[index];
       state.variable = variable;
@@ -292,6 +313,18 @@ void Elaborator::lower_clocked(const Stmt& body, const ast::EventControl& event,
       state.clock = clock;
       drive(variable, static_cast<int>(i), visible, span);
     }
+  }
+}
+
+// What starts at an unknown value and is never assigned keeps that value.
+void Elaborator::keep_unknown_starts() {
+  for (const auto& [variable, bit] : starts_anyhow_) {
+    if (design_.variables[variable].driver[bit] != kUndriven) continue;
+    State& state = design_.states[design_.new_state()];
+    state.variable = variable;
+    state.bit = bit;
+    state.next = state.leaf;
+    drive(variable, bit, state.leaf, {});
   }
 }
 
@@ -313,9 +346,14 @@ void Elaborator::lower_initial(const ast::Item& item, Scope* scope) {
     if (v.is_local) continue;
     for (size_t i = 0; i < cell.bits.size(); ++i) {
       if (!cell.touched[i]) continue;
-      if (is_constant(cell.bits[i])) v.init[i] = static_cast<uint8_t>(cell.bits[i]);
-      else if (aig_.is_leaf(node_of(cell.bits[i])) && design_.leaf_info(cell.bits[i]).kind == LeafInfo::Kind::kUnknown) v.init[i] = 2;
-      else unsupported(item.span, "initial value that is not constant");
+      if (is_constant(cell.bits[i])) {
+        v.init[i] = static_cast<uint8_t>(cell.bits[i]);
+      } else if (aig_.is_leaf(node_of(cell.bits[i])) && design_.leaf_info(cell.bits[i]).kind == LeafInfo::Kind::kUnknown) {
+        v.init[i] = 2;
+        starts_anyhow_.emplace_back(variable, static_cast<int>(i));
+      } else {
+        unsupported(item.span, "initial value that is not constant");
+      }
     }
   }
 }

@@ -16,6 +16,11 @@ int bits_for(int64_t value) {
 
 }  // namespace
 
+// Packed structs and unions are selected from as vectors (IEEE 1800-2017, 7.2.1).
+const Type* Elaborator::as_vector(const Type* type) {
+  return type && !type->is_unpacked && !type->fields.empty() ? bits_type(type->width, false) : type;
+}
+
 // The type that a selection has, without evaluating its indices; nothing when the expression is no selection.
 const Type* Elaborator::select_type(const Expr& expr, Frame& frame) {
   switch (expr.kind) {
@@ -35,13 +40,14 @@ const Type* Elaborator::select_type(const Expr& expr, Frame& frame) {
         if (!field) fail(expr.span, fmt::format("no member '{}'", expr.name));
         return field->second;
       }
+      base = as_vector(base);
       if (!base->is_array()) fail(expr.span, "an index on what is no array");
       return base->element;
     }
     case ExprKind::kRange:
     case ExprKind::kRangeUp:
     case ExprKind::kRangeDown: {
-      const Type* base = select_type(expr.args[0], frame);
+      const Type* base = as_vector(select_type(expr.args[0], frame));
       if (!base) return nullptr;
       if (base->kind != Type::Kind::kPacked) {
         if (base->kind == Type::Kind::kUnpacked) unsupported(expr.span, "slice of an unpacked array");
@@ -190,7 +196,7 @@ Word Elaborator::relative_index(const Expr& index, int low_index, bool descendin
 }
 
 void Elaborator::select_index(Target& target, const Expr& index, Frame& frame) {
-  const Type* type = target.type;
+  const Type* type = as_vector(target.type);
   if (!type || !type->is_array()) fail(index.span, "an index on what is no array");
   const Type* element = type->element;
   const bool unpacked = type->kind == Type::Kind::kUnpacked;
@@ -212,7 +218,7 @@ void Elaborator::select_index(Target& target, const Expr& index, Frame& frame) {
 }
 
 void Elaborator::select_range(Target& target, const Expr& expr, Frame& frame) {
-  const Type* type = target.type;
+  const Type* type = as_vector(target.type);
   const Type* result = select_type(expr, frame);
   if (!type || type->kind != Type::Kind::kPacked || !result) fail(expr.span, "a part select on what is no vector");
   const int element = type->element->width;

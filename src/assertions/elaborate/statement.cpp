@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "assertions/elaborate/elaborator.h"
 
@@ -91,7 +92,7 @@ void Elaborator::execute_list(const std::vector<Stmt>& list, size_t from, Frame&
     if (frame.dead != kFalse && i + 1 < list.size()) {
       const Lit alive = negate(frame.dead);
       execute_if(alive, [&](Frame& rest) {
-        rest.dead = kFalse;
+        rest.dead = rest.returned = rest.broken = rest.continued = kFalse;
         execute_list(list, i + 1, rest);
       }, [&](Frame& gone) { gone.dead = kTrue; }, frame);
       return;
@@ -292,7 +293,7 @@ void Elaborator::execute_loop(const Stmt& s, Frame& frame) {
     for (const Stmt& init : s.init) execute(init, frame);
   }
   int64_t turns = s.kind == StmtKind::kRepeat ? constant(*s.expr, frame, "the count of repeat") : kMaxTurns + 1;
-  const Lit broken_before = frame.broken, continued_before = frame.continued;
+  const Frame before = frame;
   const std::function<void(Frame&, int64_t)> turn = [&](Frame& f, int64_t n) {
     for (;; ++n) {
       if (s.kind == StmtKind::kRepeat && n >= turns) {
@@ -312,58 +313,117 @@ void Elaborator::execute_loop(const Stmt& s, Frame& frame) {
         }
       }
       execute(s.body[0], f);
-      // `continue` ends here; what returned or broke does not go on.
-      f.continued = kFalse;
-      f.dead = aig_.lor(f.returned, f.broken);
-      if (f.dead == kTrue) return;
       const auto step = [&](Frame& g) { for (const Stmt& one : s.step) execute(one, g); };
-      if (f.dead == kFalse) {
+      if (!ends_turn(f)) {
         step(f);
         continue;
       }
-      step(f);  // the loop variable moves on in all paths, so that it stays constant
-      const Lit stopped = f.dead;
-      execute_if(negate(stopped), [&](Frame& g) {
-        g.dead = g.returned = g.broken = kFalse;
-        if (++frame.depth > 2000) fail(s.span, "a loop with too many conditional exits");
+      // The loop variable moves on in the paths that do; in each it is constant.
+      execute_rest(s, [&](Frame& g) {
+        step(g);
         turn(g, n + 1);
-      }, nullptr, f);
+      }, f);
       return;
     }
   };
   turn(frame, 0);
-  frame.broken = broken_before;
-  frame.continued = continued_before;
-  frame.dead = frame.returned;
+  leave_loop(frame, before);
   frame.scope = outer;
 }
 
+// Behind the body of a loop `continue` is over, and what returned or broke does not go on. True where something did.
+bool Elaborator::ends_turn(Frame& frame) {
+  frame.continued = kFalse;
+  frame.dead = aig_.lor(frame.returned, frame.broken);
+  return frame.dead != kFalse;
+}
+
+// The further turns, in the paths that neither returned nor broke.
+void Elaborator::execute_rest(const Stmt& loop, const std::function<void(Frame&)>& rest, Frame& frame) {
+  if (frame.dead == kTrue) return;
+  if (++loop_exits_ > 2000) fail(loop.span, "a loop with too many conditional exits");
+  const Lit goes_on = negate(frame.dead);
+  execute_if(goes_on, [&](Frame& alive) {
+    alive.dead = alive.returned = alive.broken = kFalse;
+    assume(goes_on, alive);
+    rest(alive);
+  }, nullptr, frame);
+  --loop_exits_;
+}
+
+// Local variables that the body left with one constant where the loop goes on and another where it does not: a counter
+// behind a conditional break is constant again.
+void Elaborator::assume(Lit condition, Frame& frame) {
+  std::set<int> seen;
+  for (Env* env = frame.env; env; env = env->parent) {
+    for (const auto& [variable, cell] : env->blocking) {
+      if (!design_.variables[variable].is_local || !seen.insert(variable).second) continue;
+      const auto known = [&](Lit bit) { return bit == condition || bit == negate(condition); };
+      if (std::none_of(cell.bits.begin(), cell.bits.end(), known)) continue;
+      for (Lit& bit : writable(variable, false, frame).bits) {
+        if (known(bit)) bit = bit == condition ? kTrue : kFalse;
+      }
+    }
+  }
+}
+
+void Elaborator::leave_loop(Frame& frame, const Frame& before) {
+  frame.broken = before.broken;
+  frame.continued = before.continued;
+  frame.dead = frame.returned;
+}
+
 void Elaborator::execute_foreach(const Stmt& s, Frame& frame) {
-  const Type* type = select_type(*s.expr, frame);
-  const std::function<void(const Type*, size_t, Frame&)> dimension = [&](const Type* at, size_t i, Frame& f) {
-    if (i >= s.loop_vars.size()) return execute(s.body[0], f);
+  // The values of the loop variables in each turn; a dimension whose variable is left out is not walked.
+  std::vector<std::vector<int>> turns{{}};
+  const Type* at = select_type(*s.expr, frame);
+  for (const std::string& variable : s.loop_vars) {
     if (!at || !at->is_array()) fail(s.span, "foreach over what is no array");
-    if (s.loop_vars[i].empty()) return dimension(at->element, i + 1, f);
-    for (int n = 0; n < at->count(); ++n) {
-      Scope* outer = f.scope;
+    std::vector<std::vector<int>> longer;
+    for (const std::vector<int>& turn : turns) {
+      for (int n = 0; n < (variable.empty() ? 1 : at->count()); ++n) {
+        longer.push_back(turn);
+        longer.back().push_back(at->left <= at->right ? at->left + n : at->left - n);
+        if (longer.size() > kMaxTurns) fail(s.span, fmt::format("a loop of more than {} turns", kMaxTurns));
+      }
+    }
+    turns = std::move(longer);
+    at = at->element;
+  }
+  Scope* outer = frame.scope;
+  const Frame before = frame;
+  const std::function<void(Frame&, size_t)> from = [&](Frame& f, size_t n) {
+    for (; n < turns.size(); ++n) {
+      charge(s.span);
       f.scope = new_scope(outer, outer->path);
-      Symbol symbol;
-      symbol.kind = Symbol::Kind::kParameter;
-      symbol.type = bits_type(32, true);
-      symbol.value = constant_word(static_cast<uint64_t>(static_cast<int64_t>(at->left <= at->right ? at->left + n : at->left - n)), 32);
-      f.scope->symbols[s.loop_vars[i]] = symbol;
-      dimension(at->element, i + 1, f);
+      for (size_t i = 0; i < s.loop_vars.size(); ++i) {
+        if (s.loop_vars[i].empty()) continue;
+        Symbol symbol;
+        symbol.kind = Symbol::Kind::kParameter;
+        symbol.type = bits_type(32, true);
+        symbol.value = constant_word(static_cast<uint64_t>(static_cast<int64_t>(turns[n][i])), 32);
+        f.scope->symbols[s.loop_vars[i]] = symbol;
+      }
+      execute(s.body[0], f);
       f.scope = outer;
-      if (f.broken != kFalse || f.continued != kFalse) unsupported(s.span, "break or continue in foreach");
+      if (ends_turn(f)) return execute_rest(s, [&](Frame& rest) { from(rest, n + 1); }, f);
     }
   };
-  dimension(type, 0, frame);
+  from(frame, 0);
+  leave_loop(frame, before);
 }
 
 void Elaborator::execute_call(const Stmt& s, Frame& frame) {
   const ast::Expr& call = *s.expr;
   if (call.name.empty()) return;
   if (call.name[0] == '$') {
+    if (frame.is_initial && (call.name == "$readmemh" || call.name == "$readmemb") && call.args.size() > 1) {
+      // What the file holds is not looked at: the memory starts at any value.
+      const Target memory = resolve_target(call.args[1], frame);
+      Word any_value;
+      for (int i = 0; i < memory.width; ++i) any_value.push_back(design_.unknown_bit(s.span));
+      return assign_target(memory, any_value, false, frame, s.span);
+    }
     static const std::vector<std::string> kQuiet{"$display", "$write", "$monitor", "$strobe", "$error", "$info", "$warning",
         "$fatal", "$finish", "$stop", "$dumpfile", "$dumpvars", "$dumpon", "$dumpoff", "$dumpall", "$timeformat", "$fdisplay",
         "$fwrite", "$fclose", "$fflush", "$asserton", "$assertoff", "$printtimescale", "$exit"};

@@ -1,7 +1,5 @@
 #include "assertions/judge/bench.h"
 
-#include <set>
-
 #include "assertions/syntax/walk.h"
 #include "assertions/syntax/parser.h"
 
@@ -42,20 +40,10 @@ void set_free(std::vector<ast::Item>& items) {
   }
 }
 
+// The last one, as an index; the number of modules where there is none.
 size_t top_module(const ast::Unit& unit) {
-  std::set<std::string> used;
-  const auto look = [&](const auto& self, const std::vector<ast::Item>& items) -> void {
-    for (const ast::Item& item : items) {
-      if (item.kind == ItemKind::kInstance) used.insert(item.name);
-      self(self, item.items);
-    }
-  };
-  for (const ast::Module& module : unit.modules) look(look, module.items);
-  size_t out = unit.modules.size();
-  for (size_t i = 0; i < unit.modules.size(); ++i) {
-    if (unit.modules[i].kind == ast::Module::Kind::kModule && !used.contains(unit.modules[i].name)) out = i;
-  }
-  return out;
+  const std::vector<const ast::Module*> tops = top_modules(unit);
+  return tops.empty() ? unit.modules.size() : static_cast<size_t>(tops.back() - unit.modules.data());
 }
 
 std::vector<std::string> declared_names(const ast::Module& module) {

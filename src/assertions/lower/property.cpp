@@ -11,58 +11,6 @@ namespace callie::assertions {
 using ast::Prop;
 using ast::PropKind;
 
-namespace {
-
-using Arguments = std::map<std::string, std::pair<Prop, const ast::Formal*>>;
-
-ast::Expr replace(const ast::Expr& expr, const Arguments& args, Span use) {
-  if (expr.kind == ast::ExprKind::kName) {
-    const auto it = args.find(expr.name);
-    if (it != args.end()) {
-      if (it->second.first.kind != PropKind::kBoolean) {
-        throw SourceError{use, "sequence or property as an operand of an expression", StatusCode::kUnimplemented};
-      }
-      ast::Expr value = *it->second.first.expr;
-      if (!it->second.second->untyped) {
-        ast::Expr cast;
-        cast.kind = ast::ExprKind::kCast;
-        cast.type = it->second.second->type;
-        cast.span = value.span;
-        cast.args.push_back(std::move(value));
-        return cast;
-      }
-      return value;
-    }
-  }
-  ast::Expr out = expr;
-  for (ast::Expr& arg : out.args) arg = replace(arg, args, use);
-  return out;
-}
-
-Prop replace(const Prop& p, const Arguments& args, Span use) {
-  if (p.kind == PropKind::kBoolean && p.expr->kind == ast::ExprKind::kName) {
-    const auto it = args.find(p.expr->name);
-    if (it != args.end() && it->second.first.kind != PropKind::kBoolean) return it->second.first;
-  }
-  Prop out = p;
-  if (out.expr) out.expr = replace(*out.expr, args, use);
-  if (out.low) out.low = replace(*out.low, args, use);
-  if (out.high) out.high = replace(*out.high, args, use);
-  if (out.event) {
-    for (ast::EventTerm& term : out.event->terms) term.expr = replace(term.expr, args, use);
-  }
-  for (Prop& arg : out.args) arg = replace(arg, args, use);
-  for (auto& labels : out.labels) {
-    for (ast::Expr& label : labels) label = replace(label, args, use);
-  }
-  if (p.kind != PropKind::kInstance) {
-    for (ast::Expr& item : out.items) item = replace(item, args, use);
-  }
-  return out;
-}
-
-}  // namespace
-
 // As it is written: "##[1:$]", "s_eventually".
 void PropertyLowering::unsupported(const Prop& p) {
   std::string text(spelling(p.kind));
@@ -72,80 +20,6 @@ void PropertyLowering::unsupported(const Prop& p) {
     else text += p.high ? fmt::format("{}:{}]", low, print(*p.high)) : fmt::format("{}]", low);
   }
   throw SourceError{p.op_span.end ? p.op_span : p.span, text, StatusCode::kUnimplemented};
-}
-
-Prop PropertyLowering::instance(const Symbol& symbol, const std::string& name, std::vector<Prop> args,
-                                const std::vector<ast::Expr>& keys, Span span, int depth) {
-  const ast::Item& item = *symbol.item;
-  if (depth > 40) throw SourceError{span, fmt::format("recursive property '{}'", name), StatusCode::kUnimplemented};
-  if (!item.items.empty()) throw SourceError{item.items[0].span, "local variable", StatusCode::kUnimplemented};
-  Arguments map;
-  const size_t positional = args.size() - keys.size();
-  for (size_t i = 0; i < args.size(); ++i) {
-    size_t at = i;
-    if (i >= positional) {
-      at = 0;
-      while (at < item.formals.size() && item.formals[at].name.name != keys[i - positional].name) ++at;
-    }
-    if (at >= item.formals.size()) throw SourceError{span, fmt::format("'{}' takes {} arguments", name, item.formals.size())};
-    map[item.formals[at].name.name] = {std::move(args[i]), &item.formals[at]};
-  }
-  for (const ast::Formal& formal : item.formals) {
-    if (map.contains(formal.name.name)) continue;
-    if (!formal.name.init) throw SourceError{span, fmt::format("'{}' lacks its argument '{}'", name, formal.name.name)};
-    Prop value;
-    value.expr = *formal.name.init;
-    value.span = span;
-    map[formal.name.name] = {std::move(value), &formal};
-  }
-  return expand(replace(*item.property, map, span), depth + 1);
-}
-
-// The property with named sequences and properties put in.
-Prop PropertyLowering::expand(const Prop& p, int depth) {
-  if (depth > 400) unsupported(p);
-  if (p.kind == PropKind::kInstance) {
-    const Symbol* symbol = e_.resolve(ast::make_name(p.name), frame_);
-    if (!symbol) throw SourceError{p.span, fmt::format("unknown property or sequence '{}'", p.name)};
-    if (symbol->kind != Symbol::Kind::kProperty && symbol->kind != Symbol::Kind::kSequence) {
-      throw SourceError{p.span, fmt::format("'{}' is no property or sequence", p.name)};
-    }
-    return instance(*symbol, p.name, p.args, p.items, p.span, depth);
-  }
-  if (p.kind == PropKind::kBoolean) {
-    const ast::Expr& expr = *p.expr;
-    const bool call = expr.kind == ast::ExprKind::kCall && !expr.name.empty() && expr.name[0] != '$' && expr.name[0] != '.';
-    if (expr.kind == ast::ExprKind::kName || call) {
-      const Symbol* symbol = e_.resolve(ast::make_name(expr.name), frame_);
-      if (symbol && (symbol->kind == Symbol::Kind::kProperty || symbol->kind == Symbol::Kind::kSequence)) {
-        std::vector<Prop> args;
-        std::vector<ast::Expr> keys;
-        for (const ast::Expr& arg : expr.args) {
-          Prop one;
-          one.expr = arg;
-          one.span = arg.span;
-          args.push_back(std::move(one));
-        }
-        for (const std::string& key : expr.keys) keys.push_back(ast::make_name(key));
-        return instance(*symbol, expr.name, std::move(args), keys, p.span, depth);
-      }
-    }
-    return p;
-  }
-  Prop out = p;
-  for (Prop& arg : out.args) arg = expand(arg, depth + 1);
-  return out;
-}
-
-bool PropertyLowering::is_sequence(const Prop& p) const {
-  switch (p.kind) {
-    case PropKind::kBoolean: return true;
-    case PropKind::kDelay: case PropKind::kRepeat: case PropKind::kGoto: case PropKind::kNonConsec:
-    case PropKind::kThroughout: case PropKind::kWithin: case PropKind::kIntersect: case PropKind::kAnd:
-    case PropKind::kOr: case PropKind::kFirstMatch:
-      return std::all_of(p.args.begin(), p.args.end(), [&](const Prop& arg) { return is_sequence(arg); });
-    default: return false;
-  }
 }
 
 PropertyLowering::Range PropertyLowering::range(const Prop& p) {
@@ -243,91 +117,6 @@ Lit PropertyLowering::atom(const ast::Expr& expr, int offset, int k, bool fill) 
   return e_.past({it->second}, k - offset, kTrue, clock_)[0];
 }
 
-// The sequence matches exactly [i, j]; j = i - 1 is the empty match.
-Lit PropertyLowering::match(const Prop& s, int i, int j, int k, bool fill) {
-  e_.charge(s.span);
-  if (s.kind == PropKind::kBoolean) return i == j ? atom(*s.expr, i, k, fill) : kFalse;
-  const auto key = std::tuple{&s, i, j, k, fill, -1};
-  if (const auto it = matches_.find(key); it != matches_.end()) return it->second;
-  Aig& aig = e_.aig_;
-  Lit out = kFalse;
-  switch (s.kind) {
-    case PropKind::kDelay: {
-      const Range r = range(s);
-      const int high = std::min(r.high, j - i + 1);
-      if (s.args.size() == 1) {
-        for (int d = r.low; d <= high; ++d) out = aig.lor(out, match(s.args[0], i + d, j, k, fill));
-        break;
-      }
-      const bool left_empty = match(s.args[0], i, i - 1, k, fill) != kFalse;
-      for (int m = i - 1; m <= j; ++m) {
-        if (m == i - 1 && !left_empty) continue;
-        const Lit left = match(s.args[0], i, m, k, fill);
-        if (left == kFalse) continue;
-        for (int d = r.low; d <= high; ++d) {
-          // Annex F: the right side starts d cycles behind the end of the left one; an empty left side or right side
-          // takes part for d >= 1 only, where it shortens the delay by one.
-          if (m == i - 1 && d == 0) continue;
-          const int start = m == i - 1 ? i + d - 1 : m + d;
-          Lit right = start <= j ? match(s.args[1], start, j, k, fill) : kFalse;
-          if (d >= 1 && j == (m == i - 1 ? i + d - 2 : m + d - 1)) right = aig.lor(right, match(s.args[1], j + 1, j, k, fill));
-          out = aig.lor(out, aig.land(left, right));
-        }
-      }
-      break;
-    }
-    case PropKind::kRepeat: {
-      const Range r = range(s);
-      for (int n = r.low; n <= std::min(r.high, j - i + 1); ++n) out = aig.lor(out, match_repeat(s.args[0], n, i, j, k, fill));
-      if (r.low == 0 && j == i - 1) out = kTrue;
-      break;
-    }
-    case PropKind::kThroughout: {
-      if (s.args[0].kind != PropKind::kBoolean) unsupported(s);
-      out = match(s.args[1], i, j, k, fill);
-      for (int t = i; t <= j && out != kFalse; ++t) out = aig.land(out, atom(*s.args[0].expr, t, k, fill));
-      break;
-    }
-    case PropKind::kIntersect: out = aig.land(match(s.args[0], i, j, k, fill), match(s.args[1], i, j, k, fill)); break;
-    case PropKind::kOr: out = aig.lor(match(s.args[0], i, j, k, fill), match(s.args[1], i, j, k, fill)); break;
-    case PropKind::kAnd:
-      for (int m = i - 1; m <= j; ++m) {
-        out = aig.lor(out, aig.land(match(s.args[0], i, m, k, fill), match(s.args[1], i, j, k, fill)));
-        out = aig.lor(out, aig.land(match(s.args[0], i, j, k, fill), match(s.args[1], i, m, k, fill)));
-      }
-      break;
-    case PropKind::kWithin: {
-      const Lit outer = match(s.args[1], i, j, k, fill);
-      Lit inner = kFalse;
-      for (int a = i; a <= j && outer != kFalse; ++a) {
-        for (int b = a - 1; b <= j; ++b) inner = aig.lor(inner, match(s.args[0], a, b, k, fill));
-      }
-      out = aig.land(outer, inner);
-      break;
-    }
-    case PropKind::kFirstMatch:
-      out = match(s.args[0], i, j, k, fill);
-      for (int m = i - 1; m < j && out != kFalse; ++m) out = aig.land(out, negate(match(s.args[0], i, m, k, !fill)));
-      break;
-    default: unsupported(s);
-  }
-  return matches_[key] = out;
-}
-
-Lit PropertyLowering::match_repeat(const Prop& s, int n, int i, int j, int k, bool fill) {
-  if (n == 0) return j == i - 1 ? kTrue : kFalse;
-  if (n == 1) return match(s, i, j, k, fill);
-  const auto key = std::tuple{&s, i, j, k, fill, n};
-  if (const auto it = matches_.find(key); it != matches_.end()) return it->second;
-  if (n > kMaxWindow) unsupported(s);
-  Lit out = kFalse;
-  for (int m = i; m < j; ++m) {
-    const Lit first = match(s, i, m, k, fill);
-    if (first != kFalse) out = e_.aig_.lor(out, e_.aig_.land(first, match_repeat(s, n - 1, m + 1, j, k, fill)));
-  }
-  return matches_[key] = out;
-}
-
 // The property holds for the attempt at offset i, as far as cycles up to k tell; what comes later satisfies every
 // boolean when `fill`, else none.
 Lit PropertyLowering::holds(const Prop& p, int i, int k, bool fill) {
@@ -351,7 +140,6 @@ Lit PropertyLowering::holds(const Prop& p, int i, int k, bool fill) {
       if (p.args.size() == 1) return then_part;
       return aig.land(then_part, aig.lor(later ? open : c, holds(p.args[1], i, k, fill)));
     }
-    case PropKind::kCase: unsupported(p);
     case PropKind::kNextTime: case PropKind::kSNextTime: return holds(p.args[0], i + (p.low ? range(p).low : 1), k, fill);
     case PropKind::kAlways: case PropKind::kSAlways: {
       const Range r = range(p);
@@ -390,13 +178,6 @@ Lit PropertyLowering::holds(const Prop& p, int i, int k, bool fill) {
       return matched(p, i, k, fill);
     }
   }
-}
-
-// A sequence as a property: some match that is not empty.
-Lit PropertyLowering::matched(const Prop& s, int i, int k, bool fill) {
-  Lit out = kFalse;
-  for (int j = i; j <= i + length(s); ++j) out = e_.aig_.lor(out, match(s, i, j, k, fill));
-  return out;
 }
 
 bool PropertyLowering::has_antecedent(const Prop& p) const {
@@ -589,60 +370,6 @@ void PropertyLowering::lower(const Prop& property, Check& check) {
   check.clock = clock_;
   check.has_fire = has_fire_ || guarded;
   check.fire = has_fire_ ? fire_ : e_.aig_.land(frame_.guard, negate(disabled_));
-}
-
-void Elaborator::lower_assertion(const ast::Assertion& assertion, const std::string& label, Frame& frame, Span span) {
-  if (assertion.kind == ast::AssertKind::kCover || assertion.kind == ast::AssertKind::kCoverSequence) return;
-  Check check;
-  check.kind = assertion.kind;
-  check.source = &assertion;
-  check.span = span;
-  check.name = label.empty() ? "" : frame.scope->path + label;
-  try {
-    Frame inner = frame;
-    inner.in_assertion = true;
-    if (assertion.concurrent) {
-      if (frame.is_initial) unsupported(assertion.span, "concurrent assertion in an initial block");
-      PropertyLowering lowering(*this, inner);
-      lowering.lower(*assertion.property, check);
-    } else {
-      const Lit guard = aig_.land(frame.guard, negate(frame.dead));
-      const Lit holds = condition(*assertion.expr, inner);
-      check.bad = aig_.land(guard, negate(holds));
-      check.fire = guard;
-      check.has_fire = guard != kTrue && !frame.is_initial;
-      check.has_clock = frame.has_clock;
-      check.clock = frame.clock;
-    }
-  } catch (const SourceError& problem) {
-    // An assertion that cannot be lowered (a construct, an unknown name) does not end the others.
-    if (problem.code == StatusCode::kResourceExhausted) throw;
-    check.supported = false;
-    check.reason = problem.message;
-    check.reason_span = problem.span;
-    check.reason_code = problem.code;
-  }
-  add_check(std::move(check), frame.scope->path);
-}
-
-// A statement that is executed several times (a loop, a function) is one assertion: it fails where one of them fails.
-void Elaborator::add_check(Check check, const std::string& path) {
-  std::vector<size_t>& same = checks_of_[{check.source, path}];
-  for (size_t i : same) {
-    Check& other = design_.checks[i];
-    if (check.reached && other.reached && (other.has_clock != check.has_clock || (check.has_clock && !(other.clock == check.clock)))) continue;
-    if (!check.reached || !other.supported) return;
-    if (!other.reached || !check.supported) {
-      other = std::move(check);
-      return;
-    }
-    other.bad = aig_.lor(other.bad, check.bad);
-    other.fire = aig_.lor(other.has_fire ? other.fire : kTrue, check.has_fire ? check.fire : kTrue);
-    other.has_fire = other.fire != kTrue;
-    return;
-  }
-  same.push_back(design_.checks.size());
-  design_.checks.push_back(std::move(check));
 }
 
 }  // namespace callie::assertions

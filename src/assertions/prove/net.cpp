@@ -75,6 +75,7 @@ Lit Net::resolve(Lit root) {
       Lit driver = kUndriven;
       if (info.kind == LeafInfo::Kind::kVariable) {
         const Variable& v = design_.variables[info.index];
+        if (v.is_contested) throw SourceError{v.span, fmt::format("'{}' has more than one driver", v.name)};
         driver = v.driver[info.bit];
         // A variable that nothing drives keeps its initializer.
         if (driver == kUndriven && !v.is_input && !v.is_net && v.init[info.bit] != 2) driver = v.init[info.bit];

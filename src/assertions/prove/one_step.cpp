@@ -160,7 +160,7 @@ class StepDecider {
       fire_[i] = net_.resolve(checks[i].fire);
     }
     for (size_t v = 0; v < design_.variables.size(); ++v) {
-      if (design_.variables[v].is_local) continue;
+      if (design_.variables[v].is_local || design_.variables[v].is_contested) continue;
       const Word leaves = design_.variable_leaves(static_cast<int>(v));
       for (Lit leaf : leaves) (void)net_.resolve(leaf);
     }
@@ -330,7 +330,7 @@ class StepDecider {
     std::vector<std::vector<Lit>> rows;
     for (size_t v = 0; v < design_.variables.size(); ++v) {
       const Variable& variable = design_.variables[v];
-      if (variable.is_local || (!variable.is_input && !is_state[v])) continue;
+      if (variable.is_local || variable.is_contested || (!variable.is_input && !is_state[v])) continue;
       out.signals.push_back({variable.name, variable.type->width, variable.is_input ? Witness::Kind::kInput : Witness::Kind::kRegister});
       std::vector<Lit> bits;
       for (Lit leaf : design_.variable_leaves(static_cast<int>(v))) bits.push_back(net_.resolve(leaf));

@@ -7,6 +7,7 @@
 #include "assertions/elaborate/elaborator.h"
 #include "assertions/prove/engine.h"
 #include "assertions/syntax/parser.h"
+#include "assertions/syntax/walk.h"
 #include "core/interrupt.h"
 
 namespace callie::assertions {
@@ -14,22 +15,6 @@ namespace {
 
 double now_ms() {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-std::vector<const ast::Module*> top_modules(const ast::Unit& unit) {
-  std::set<std::string> used;
-  const auto visit = [&](const auto& self, const std::vector<ast::Item>& items) -> void {
-    for (const ast::Item& item : items) {
-      if (item.kind == ast::ItemKind::kInstance) used.insert(item.name);
-      self(self, item.items);
-    }
-  };
-  for (const ast::Module& module : unit.modules) visit(visit, module.items);
-  std::vector<const ast::Module*> out;
-  for (const ast::Module& module : unit.modules) {
-    if (module.kind == ast::Module::Kind::kModule && !used.contains(module.name)) out.push_back(&module);
-  }
-  return out;
 }
 
 /// Proves the checks of one top module.
@@ -116,7 +101,7 @@ class ModuleProver {
   void resolve_everything() {
     for (size_t v = 0; v < design_.variables.size(); ++v) {
       Variable& variable = design_.variables[v];
-      if (variable.is_local) continue;
+      if (variable.is_local || variable.is_contested) continue;
       for (Lit driver : variable.driver) {
         if (driver != kUndriven) (void)net_.resolve(driver);
       }
@@ -126,7 +111,7 @@ class ModuleProver {
       }
     }
     for (const State& state : design_.states) {
-      if (state.variable >= 0) (void)net_.resolve(state.leaf);
+      if (state.variable >= 0 && !design_.variables[state.variable].is_contested) (void)net_.resolve(state.leaf);
     }
   }
 
@@ -219,7 +204,7 @@ class ModuleProver {
     for (size_t v = 0; v < design_.variables.size(); ++v) {
       const Variable& variable = design_.variables[v];
       const bool inside = variable.name.find('.') != std::string::npos;
-      if (variable.is_local || (inside && kind(v) == Witness::Kind::kOther)) continue;
+      if (variable.is_local || variable.is_contested || (inside && kind(v) == Witness::Kind::kOther)) continue;
       // Unpacked arrays are shown by element.
       std::vector<std::pair<std::string, std::pair<const Type*, int>>> parts{{variable.name, {variable.type, 0}}};
       for (size_t i = 0; i < parts.size() && parts.size() < 4096;) {

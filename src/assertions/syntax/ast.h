@@ -69,6 +69,7 @@ enum class ExprKind : uint8_t {
   kTernary,     ///< args[0] ? args[1] : args[2]
   kConcat,      ///< {args...}
   kReplicate,   ///< {args[0]{args[1]}}; args[1] is a kConcat
+  kStream,      ///< {op args[0] args[1]}: op is kShl or kShr, args[0] the size of a slice or kEmpty, args[1] a kConcat
   kCall,        ///< name(args...), also $name
   kCast,        ///< type'(args[0]); args[1]'(args[0]) (a width or a type's name); signed'/unsigned' by `name`
   kInside,      ///< args[0] inside {args[1...]}
@@ -275,7 +276,9 @@ struct Stmt {
 enum class ItemKind : uint8_t {
   kDecl, kParameter, kTypedef, kAssign, kAlways, kInitial, kFinal, kInstance, kGenerateFor, kGenerateIf,
   kGenerateCase, kGenerateBlock, kGenvar, kFunction, kTask, kAssertion, kProperty, kSequence, kClocking,
-  kDefaultClocking, kDefaultDisable, kImport, kOther,
+  kDefaultClocking, kDefaultDisable, kImport,
+  kBind,        ///< items[0] is an instance, put into every instance of the module `name`
+  kOther,
 };
 enum class AlwaysKind : uint8_t { kAlways, kComb, kFf, kLatch };
 

@@ -137,6 +137,9 @@ class Parser {
   void parse_items_until(std::vector<ast::Item>& out, std::string_view end);
   ast::Item parse_always();
   ast::Item parse_instance();
+  ast::Item parse_bind();
+  bool at_gate() const;
+  ast::Item parse_gates();
   void parse_connections(std::vector<ast::Connection>& out);
   ast::Item parse_generate_for();
   ast::Item parse_generate_if();

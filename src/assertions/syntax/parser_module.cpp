@@ -167,6 +167,8 @@ void Parser::parse_item(std::vector<Item>& out) {
   if (at("default")) return add(parse_default());
   if (at("clocking") || at("global")) return add(parse_clocking(false));
   if (at("import") || at("export")) return add(parse_import());
+  if (at("bind")) return add(parse_bind());
+  if (at_gate()) return add(parse_gates());
   if (at_assertion()) return add(parse_assertion_item());
   if (is_name() && is(peek(1), ":") && (is(peek(2), "assert") || is(peek(2), "assume") || is(peek(2), "cover") ||
                                         is(peek(2), "restrict"))) {
@@ -179,9 +181,8 @@ void Parser::parse_item(std::vector<Item>& out) {
     if (at(word)) return add(parse_other(word, end));
   }
   static constexpr std::string_view kLines[] = {
-      "modport", "bind", "timeunit", "timeprecision", "defparam", "let", "alias", "specparam", "nettype", "and",
-      "or", "nand", "nor", "xor", "xnor", "not", "buf", "bufif0", "bufif1", "notif0", "notif1", "pullup", "pulldown",
-      "tran", "extern"};
+      "modport", "timeunit", "timeprecision", "defparam", "let", "alias", "specparam", "nettype", "bufif0", "bufif1",
+      "notif0", "notif1", "pullup", "pulldown", "tran", "extern"};
   for (std::string_view word : kLines) {
     if (at(word)) return add(parse_other(word, ";"));
   }
@@ -244,150 +245,7 @@ bool Parser::next_always(Item& out) {
   return false;
 }
 
-void Parser::parse_connections(std::vector<ast::Connection>& out) {
-  expect("(", "of the connections");
-  if (accept(")")) return;
-  do {
-    skip_attributes();
-    const size_t begin = position_;
-    ast::Connection connection;
-    if (at(".", "*")) {
-      advance();
-      advance();
-      connection.name = "*";
-    } else if (accept(".")) {
-      connection.name = expect_name("a port's name");
-      if (accept("(")) {
-        if (!at(")")) {
-          if (at_type_keyword()) {
-            ast::DataType type = parse_type(false);
-            if (at("'")) fail(peek().span, "casts of a type with dimensions are not part of the subset");
-            connection.type = std::move(type);
-          } else {
-            connection.expr = parse_expression();
-          }
-        }
-        expect(")", "after the connection");
-      } else {
-        ast::Expr same = ast::make_name(connection.name);
-        same.span = tokens_[position_ - 1].span;
-        connection.expr = std::move(same);
-      }
-    } else if (at_type_keyword()) {
-      connection.type = parse_type(false);
-    } else if (!at(",") && !at(")")) {
-      connection.expr = parse_expression();
-    }
-    connection.span = since(begin);
-    out.push_back(std::move(connection));
-  } while (accept(","));
-  expect(")", "after the connections");
-}
-
-Item Parser::parse_instance() {
-  Item out;
-  out.kind = ItemKind::kInstance;
-  out.name = expect_name("a module", &out.name_span);
-  if (accept("#")) {
-    if (at("(")) {
-      parse_connections(out.parameters);
-    } else {
-      ast::Connection connection;
-      connection.expr = parse_primary();
-      out.parameters.push_back(std::move(connection));
-    }
-  }
-  do {
-    out.names.push_back(parse_declarator(false));
-    out.ports.emplace_back();
-    parse_connections(out.ports.back());
-  } while (accept(","));
-  expect(";", "after the instance");
-  return out;
-}
-
-Item Parser::parse_generate_block() {
-  Item out;
-  out.kind = ItemKind::kGenerateBlock;
-  const size_t begin = position_;
-  if (at("begin")) {
-    const Span open = advance().span;
-    if (accept(":")) out.name = expect_name("a block's label");
-    while (!at("end")) {
-      if (peek().kind == TokenKind::kEnd || at("endmodule")) fail(open, "'begin' without 'end'");
-      parse_item(out.items);
-    }
-    advance();
-    end_label(out.name);
-  } else if (is_name() && at_name_begin()) {
-    std::string label(advance().text);
-    advance();
-    out = parse_generate_block();
-    out.name = std::move(label);
-    return out;
-  } else {
-    parse_item(out.items);
-  }
-  out.span = since(begin);
-  return out;
-}
-
 bool Parser::at_name_begin() const { return is(peek(1), ":") && is(peek(2), "begin"); }
-
-Item Parser::parse_generate_for() {
-  Item out;
-  out.kind = ItemKind::kGenerateFor;
-  expect("for", "");
-  expect("(", "after 'for'");
-  if (at("genvar") || at("int") || at("integer")) advance();
-  out.init = parse_assignment_or_call(false);
-  expect(";", "after the start of the loop");
-  out.expr = parse_expression();
-  expect(";", "after the condition of the loop");
-  out.step = parse_assignment_or_call(false);
-  expect(")", "of the loop");
-  out.items.push_back(parse_generate_block());
-  return out;
-}
-
-Item Parser::parse_generate_if() {
-  Item out;
-  out.kind = ItemKind::kGenerateIf;
-  expect("if", "");
-  expect("(", "after 'if'");
-  out.expr = parse_expression();
-  expect(")", "after the condition");
-  out.items.push_back(parse_generate_block());
-  if (accept("else")) {
-    Nest nest(*this);
-    out.items.push_back(parse_generate_block());
-  }
-  return out;
-}
-
-Item Parser::parse_generate_case() {
-  Item out;
-  out.kind = ItemKind::kGenerateCase;
-  const Span begin = advance().span;
-  expect("(", "after 'case'");
-  out.expr = parse_expression();
-  expect(")", "after the selector");
-  while (!at("endcase")) {
-    if (peek().kind == TokenKind::kEnd) fail(begin, "'case' without 'endcase'");
-    std::vector<ast::Expr> labels;
-    if (accept("default")) {
-      accept(":");
-    } else {
-      do labels.push_back(parse_expression());
-      while (accept(","));
-      expect(":", "after the case label");
-    }
-    out.labels.push_back(std::move(labels));
-    out.items.push_back(parse_generate_block());
-  }
-  advance();
-  return out;
-}
 
 Item Parser::parse_function() {
   Item out;

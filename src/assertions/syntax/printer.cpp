@@ -353,6 +353,7 @@ std::string print(const Item& item, int indent) {
     case ItemKind::kDefaultClocking: return out + "default clocking " + item.name + ";\n";
     case ItemKind::kDefaultDisable: return out + "default disable iff (" + print(*item.expr) + ");\n";
     case ItemKind::kImport: return out + "import " + declarators(item.names) + ";\n";
+    case ItemKind::kBind: return out + "bind " + item.name + " " + print(item.items[0], 0);
     case ItemKind::kOther: return {};
   }
   return out;

@@ -145,6 +145,9 @@ std::string print(const Expr& expr, int min_level) {
     case ExprKind::kTernary: out = arg(0, 2) + " ? " + arg(1, 2) + " : " + arg(2, 0); break;
     case ExprKind::kConcat: out = "{" + list(expr.args, 0, {}, false) + "}"; break;
     case ExprKind::kReplicate: out = "{" + arg(0, 14) + arg(1, 14) + "}"; break;
+    case ExprKind::kStream:
+      out = "{" + std::string(spelling(expr.op)) + " " + (expr.args[0].kind == ExprKind::kEmpty ? "" : arg(0, 14) + " ") + arg(1, 14) + "}";
+      break;
     case ExprKind::kCall:
       if (!expr.name.empty() && expr.name[0] == '.') {
         out = arg(0, 14) + expr.name;

@@ -168,4 +168,21 @@ bool contains(const std::vector<Expr>& terms, const Expr& term) {
   return std::find(terms.begin(), terms.end(), term) != terms.end();
 }
 
+std::vector<const ast::Module*> top_modules(const ast::Unit& unit) {
+  std::set<std::string> used;
+  const auto look = [&](const auto& self, const std::vector<ast::Item>& items) -> void {
+    for (const ast::Item& item : items) {
+      if (item.kind == ast::ItemKind::kInstance) used.insert(item.name);
+      self(self, item.items);
+    }
+  };
+  look(look, unit.items);
+  for (const ast::Module& module : unit.modules) look(look, module.items);
+  std::vector<const ast::Module*> out;
+  for (const ast::Module& module : unit.modules) {
+    if (module.kind == ast::Module::Kind::kModule && !used.contains(module.name)) out.push_back(&module);
+  }
+  return out;
+}
+
 }  // namespace callie::assertions

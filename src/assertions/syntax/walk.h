@@ -34,5 +34,7 @@ std::set<std::string> names_in(const ast::Prop& property);
 /// The variable that an assignment's target writes: "a" of a[3:0] and a.b; several for a concatenation.
 std::vector<std::string> written_names(const ast::Expr& target);
 bool contains(const std::vector<ast::Expr>& terms, const ast::Expr& term);
+/// The modules that nothing instantiates or binds, in order.
+std::vector<const ast::Module*> top_modules(const ast::Unit& unit);
 
 }  // namespace callie::assertions

@@ -39,6 +39,7 @@ constexpr Form kForms[] = {
     {"default disable iff", "default disable iff (rst); x: assert property (@(posedge clk) a |=> q);", "default disable iff (b); x: assert property (@(posedge clk) a |=> q);", ""},
     {"if/else", "x: assert property (@(posedge clk) if (a) y else !y);", "x: assert property (@(posedge clk) if (a) y else b);", ""},
     {"implies", "x: assert property (@(posedge clk) (a && b) implies y);", "x: assert property (@(posedge clk) b implies y);", ""},
+    {"case", "x: assert property (@(posedge clk) case ({a, b}) 2'b10, 2'b11: y; 2'b00: !y; endcase);", "x: assert property (@(posedge clk) case ({a, b}) 2'b11: y; default: !y; endcase);", ""},
     {"until", "x: assert property (@(posedge clk) disable iff (rst) a |=> q until 1'b1);", "x: assert property (@(posedge clk) disable iff (rst) a |=> q until b);", ""},
     {"[*n]", "x: assert property (@(posedge clk) a[*2] |-> y);", "x: assert property (@(posedge clk) a[*2] |-> b);", ""},
     {"s_eventually", "x: assert property (@(posedge clk) a |-> s_eventually b);", "", "s_eventually"},
