@@ -1,11 +1,13 @@
 // The HTTP server on a real socket: whatever bytes come, every reply is well formed HTTP/1.1, and however they are cut into
 // packets, the replies are the same.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "serve/client.h"
 #include "serve/http/server.h"
@@ -38,9 +40,19 @@ HttpServer& server() {
   return *kServer;
 }
 
+// Thousands of connections are ended in a minute; when no port is left, some are free again after a while.
+std::unique_ptr<RawClient> connected() {
+  for (int tries = 0; tries < 120; ++tries) {
+    auto client = std::make_unique<RawClient>(server().port());
+    if (client->ok()) return client;
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+  std::abort();
+}
+
 std::string reply(std::string_view bytes, size_t step) {
-  RawClient client(server().port());
-  if (!client.ok()) std::abort();
+  const std::unique_ptr<RawClient> connection = connected();
+  RawClient& client = *connection;
   client.set_no_delay();
   for (size_t at = 0; at < bytes.size(); at += step) client.send(std::string(bytes.substr(at, step)));
   client.finish();
