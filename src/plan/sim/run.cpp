@@ -443,7 +443,7 @@ SimResult Run::take_result() {
     result_.cost_usd += out.cost_usd;
     result_.steps_done += c.steps;
     result_.clients.push_back(out);
-    if (group.cost) result_.extrapolated += group.cost->extrapolated();
+    if (group.cost && c.index == 0) result_.extrapolated += group.cost->extrapolated();
   }
   result_.carbon_g = result_.energy_j / 3.6e6 * spec_.power.grams_per_kwh;
   for (size_t i = 0; i < spec_.links.size(); ++i) {

@@ -18,7 +18,7 @@ namespace callie::plan {
 inline bool language(Role role) { return role == Role::kBoth || role == Role::kPrefill || role == Role::kDecode; }
 
 /// One simulation in progress: the coordinator with its clients. Split over setup.cpp, run.cpp (loop, stages, results),
-/// llm.cpp (engine steps), stations.cpp, routing.cpp and lifecycle.cpp (scaling, failure).
+/// llm.cpp (engine steps), branches.cpp, hand_over.cpp, stations.cpp, routing.cpp and lifecycle.cpp (scaling, failure).
 class Run {
  public:
   explicit Run(const SimSpec& spec) : spec_(spec), rng_(spec.workload.seed, Purpose::kWorkload, 101) {}
@@ -118,19 +118,23 @@ class Run {
   void step_end(Client& c);
   void engine_events(Client& c, Engine& engine);
   void llm_finished(Client& c, uint32_t id);
-  void first_token(Client& c, uint32_t id);
-  void branch_finished(uint32_t id);
   void sync(Client& c, Ns now);
   void interrupt(Client& c);
   void settle(Client& c);
   Ns elapsed(const Client& c, int64_t steps) const;
   void count_steps(Client& c, int64_t steps, Ns time);
   EngineRequest engine_request(const Live& r, uint32_t id) const;
+  void retire(Client& c, uint32_t id);
+
+  // branches.cpp
+  void first_token(Client& c, uint32_t id);
+  void branch_finished(uint32_t id);
+
+  // hand_over.cpp
   void hand_over(Client& c, uint32_t id);
   void try_reserve(Client& d);
   void start_transfer(uint32_t id);
   void transfer_done(uint32_t id);
-  void retire(Client& c, uint32_t id);
 
   // stations.cpp
   void station_push(Client& c, uint32_t id);
