@@ -1,11 +1,12 @@
 // Each feature against a closed form or a timeline worked out by hand: energy, carbon, cost, autoscaling, failure and
-// retry, KV tiers, shared links, reasoning branches, speculative decoding, routers.
+// retry, KV tiers, shared links, retrieval, reasoning branches, speculative decoding, routers.
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "plan/cost/retrieval.h"
 #include "plan/spec_helpers.h"
 
 namespace callie::plan {
@@ -226,6 +227,45 @@ TEST(Routers, TheBetterOfTwoShortensQueuesAsTheSupermarketModelSays) {
   poisson(spec, kRho * kServers * 100, 600'000, "1", "1");
   spec.workload.warmup = 100'000;
   EXPECT_NEAR(run(spec).all.e2e_ms.mean() / 10, expected, 0.03 * expected);
+}
+
+TEST(Retrieval, AQueryCostsItsProductsAndItsCodes) {
+  // 2 GFLOP/s: 2 * 1000 * 100 products of the lists' centres and 2 * 256 * 100 * 10 of the tables are 356 us; 10,000 codes of
+  // 20 ns are 200 us, 1.5 times as many 300 us.
+  Hardware machine;
+  machine.bf16_tflops = 0.002;
+  machine.compute_efficiency = 1;
+  machine.memory_gbs = 1000;
+  machine.memory_efficiency = 1;
+  IndexOptions index;
+  index.vectors = 1e6;
+  index.dimension = 100;
+  index.lists = 1000;
+  index.probes = 10;
+  index.ns_per_code = 20;
+  EXPECT_NEAR(ivfpq_query_us(index, machine), 356 + 200, 1e-6);
+  index.imbalance = 1.5;
+  EXPECT_NEAR(ivfpq_query_us(index, machine), 356 + 300, 1e-6);
+  index.imbalance = 1000;  // no more than all of them
+  EXPECT_NEAR(ivfpq_query_us(index, machine), 356 + 20e3, 1e-6);
+}
+
+TEST(Retrieval, ACallCostsItsFixedTimeAndALoneQueryMore) {
+  // Three queries at once, the first taken alone by an idle server: 1 + 0.5 + 2 ms; then two together: 1 + 2 * 2 ms.
+  SimSpec spec;
+  spec.groups = {station(Role::kRag, 1, "0")};
+  spec.groups[0].station.max_batch = 8;
+  spec.groups[0].station.service.batch_ms = 1;
+  spec.groups[0].station.service.single_ms = 0.5;
+  spec.groups[0].station.service.per_query_ms = 2;
+  spec.pipeline = {{StageKind::kRag}};
+  spec.per_request = true;
+  given(spec, {{0, 1, 1}, {100, 1, 1}, {200, 1, 1}});
+  const SimResult r = run(spec);
+  ASSERT_EQ(r.requests.size(), 3u);
+  EXPECT_EQ(r.requests[0].finished, from_ms(3.5));
+  EXPECT_EQ(r.requests[1].finished, from_ms(8.5));
+  EXPECT_EQ(r.requests[2].finished, from_ms(8.5));
 }
 
 }  // namespace

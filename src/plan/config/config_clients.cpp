@@ -231,16 +231,16 @@ void ConfigReader::read_station(YamlMap& client, GroupSpec& group, const Hardwar
     index.code_bytes = x.number("m", 96, 1, 1e5);
     index.lists = x.number("nlist", 65536, 1, 1e9);
     index.probes = x.number("nprobe", 64, 1, index.lists);
+    index.imbalance = x.number("imbalance", 1, 1, index.lists);
     index.cores = x.number("cores", 1, 1, 10000);
     index.fixed_us = x.number("fixed_us", 150, 0, 1e9);
     index.single_us = x.number("single_us", 300, 0, 1e9);
     index.ns_per_code = x.number("ns_per_code", 43, 0, 1e6);
     index.rerank = x.number("rerank", 0, 0, 1e6);
     client.adopt(x);
-    // Linear in the number of queries above one: an intercept per call and a slope per query.
-    const double one = ivfpq_us(index, hw->device, 2), two = ivfpq_us(index, hw->device, 3);
-    s.service.per_query_ms += (two - one) / 1e3;
-    s.service.batch_ms += (one - 2 * (two - one)) / 1e3 + (queries <= 1 ? index.single_us / 1e3 : 0);
+    s.service.per_query_ms += ivfpq_query_us(index, hw->device) / 1e3;
+    s.service.batch_ms += index.fixed_us / 1e3;
+    s.service.single_ms += index.single_us / 1e3;
   }
   const auto encoder = [&](const char* key, double tokens_each, double count) {
     const std::string name = client.text(key, "");

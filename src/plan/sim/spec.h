@@ -22,6 +22,7 @@ struct StationService {
   double per_token_us = 0;                         ///< of each prompt token (preprocess) or output token (postprocess)
   /// Retrieval: embedding of the query, search, re-ranking; see cost/retrieval.h. Milliseconds as functions of the batch.
   double batch_ms = 0;      ///< once per batch
+  double single_ms = 0;     ///< more for a batch of one
   double per_query_ms = 0;  ///< of each query in it
 };
 

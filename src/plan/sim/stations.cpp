@@ -40,8 +40,8 @@ void Run::station_start(Client& c) {
       tokens += c.role == Role::kPostprocess ? r.output : r.prompt;
       batch.push_back(id);
     }
-    const double ms = longest + s.service.batch_ms + s.service.per_query_ms * static_cast<double>(batch.size()) +
-                      s.service.per_token_us * tokens / 1e3;
+    const double ms = longest + s.service.batch_ms + (batch.size() == 1 ? s.service.single_ms : 0) +
+                      s.service.per_query_ms * static_cast<double>(batch.size()) + s.service.per_token_us * tokens / 1e3;
     const Ns time = from_ms(ms);
     c.ends[server] = now_ + time;
     c.busy_time += time;
