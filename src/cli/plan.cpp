@@ -1,6 +1,7 @@
 // `callie plan`: simulate and size LLM serving.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -14,7 +15,9 @@
 #include "plan/output/report.h"
 #include "plan/output/summary.h"
 #include "plan/sim/simulator.h"
+#include "plan/study/capacity.h"
 #include "plan/study/sweep.h"
+#include "plan/study/sweep_ranks.h"
 
 namespace callie::cli {
 namespace {
@@ -39,13 +42,9 @@ StatusOr<std::vector<plan::Override>> parse_overrides(const std::vector<std::str
 }
 
 /// --set and --model-config as changes to the configuration.
-StatusOr<std::vector<plan::Override>> changes(const std::string& config, const std::vector<std::string>& set,
-                                              const std::string& model_config) {
+StatusOr<std::vector<plan::Override>> changes(const std::vector<std::string>& set, const std::string& model_config) {
   CALLIE_ASSIGN_OR_RETURN(auto out, parse_overrides(set));
-  if (!model_config.empty()) {
-    CALLIE_ASSIGN_OR_RETURN(const plan::Override model, plan::model_override(config, model_config));
-    out.push_back(model);
-  }
+  if (!model_config.empty()) out.push_back(plan::model_override(model_config));
   return out;
 }
 
@@ -57,8 +56,9 @@ StatusOr<plan::SimResult> simulate_config(const plan::Config& config) {
 }
 
 Status run_config(const RunArguments& a) {
+  if (a.perfetto && a.output.empty()) return Status(StatusCode::kUsage, "--perfetto needs -o FOLDER");
   plan::ConfigLoader loader;
-  CALLIE_ASSIGN_OR_RETURN(const auto overrides, changes(a.config, a.set, a.model_config));
+  CALLIE_ASSIGN_OR_RETURN(const auto overrides, changes(a.set, a.model_config));
   CALLIE_ASSIGN_OR_RETURN(plan::Config config, loader.load(a.config, overrides));
   const bool files = !a.output.empty();
   config.spec.per_request = files;
@@ -99,7 +99,7 @@ struct ReportArguments {
 Status run_report(const ReportArguments& a) {
   install_interrupt_handler();
   plan::ConfigLoader loader;
-  CALLIE_ASSIGN_OR_RETURN(const auto overrides, changes(a.config, a.set, a.model_config));
+  CALLIE_ASSIGN_OR_RETURN(const auto overrides, changes(a.set, a.model_config));
   CALLIE_ASSIGN_OR_RETURN(plan::Config config, loader.load(a.config, overrides));
   plan::ReportInput input;
   input.config = &config;
@@ -115,7 +115,7 @@ Status run_report(const ReportArguments& a) {
     CALLIE_ASSIGN_OR_RETURN(input.load, plan::load_curve(config, a.rates, a.requests, a.quiet));
   }
   if (!config.sweep.grid.empty()) {
-    CALLIE_ASSIGN_OR_RETURN(input.sweep, plan::sweep(a.config, "", false, 0, a.quiet));
+    CALLIE_ASSIGN_OR_RETURN(input.sweep, plan::sweep(a.config, {.quiet = a.quiet}));
   }
   for (const std::string& run : a.runs) {
     plan::ReplayOptions options;
@@ -134,15 +134,26 @@ struct SweepArguments {
   std::string config, output, client;
   std::vector<std::string> set;
   int threads = 0;
-  bool resume = false, json = false, quiet = false;
+  bool resume = false, json = false, quiet = false, mpi = false;
 };
 
 Status run_sweep(const SweepArguments& a) {
-  install_interrupt_handler();
+  install_interrupt_handler(a.mpi);  // mpirun passes Ctrl-C on as SIGTERM
   if (a.resume && a.output.empty()) return Status(StatusCode::kUsage, "--resume needs -o FILE");
+  plan::SweepOptions options{.csv = a.output, .resume = a.resume, .threads = a.threads, .quiet = a.quiet};
+  std::unique_ptr<plan::SweepRanks> ranks;
+  if (a.mpi) {
+    CALLIE_ASSIGN_OR_RETURN(ranks, plan::SweepRanks::join());
+    if (ranks->rank() > 0) {
+      plan::sweep_as_other_rank(*ranks, a.config);
+      return ok_status();
+    }
+    options.ranks = ranks.get();
+    options.threads = std::max(a.threads, 1);
+  }
   plan::ConfigLoader loader;
   CALLIE_ASSIGN_OR_RETURN(const plan::Config config, loader.load(a.config));
-  CALLIE_ASSIGN_OR_RETURN(const auto points, plan::sweep(a.config, a.output, a.resume, a.threads, a.quiet));
+  CALLIE_ASSIGN_OR_RETURN(const auto points, plan::sweep(a.config, options));
   const int best = plan::best_point(points, config.sweep);
   plan::SeedSpread spread;
   if (best >= 0 && config.sweep.seeds > 1) {
@@ -193,7 +204,7 @@ Status run_sweep(const SweepArguments& a) {
 
 Status run_capacity(const SweepArguments& a) {
   install_interrupt_handler();
-  CALLIE_ASSIGN_OR_RETURN(const auto overrides, changes(a.config, a.set, a.model_config));
+  CALLIE_ASSIGN_OR_RETURN(const auto overrides, changes(a.set, a.model_config));
   Json out;
   if (!a.client.empty()) {
     int64_t simulated = 0;
@@ -265,7 +276,8 @@ void add_plan(CLI::App& app, Action& action) {
   s->add_option("CONFIG", sweep->config, "YAML file")->required();
   s->add_option("-o,--output", sweep->output, "CSV file, one row per configuration, written as they finish");
   s->add_flag("--resume", sweep->resume, "Keep the rows of the CSV file and run only the others");
-  s->add_option("--threads", sweep->threads, "Simulations at the same time; 0 = physical cores");
+  s->add_option("--threads", sweep->threads, "Simulations at the same time; 0 = physical cores (with --mpi: 1)");
+  s->add_flag("--mpi", sweep->mpi, "Share the work with the other processes of an mpirun, one simulation in each");
   s->add_flag("--json", sweep->json, "Print one JSON object");
   s->add_flag("--quiet", sweep->quiet, "No progress line");
   s->footer("Example: callie plan sweep examples/plan/sweep.yaml -o sweep.csv");

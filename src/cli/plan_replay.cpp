@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include "cli/plan_calibration.h"
@@ -168,6 +169,9 @@ struct ValidateArguments {
 
 Status run_validate(ValidateArguments a) {
   install_interrupt_handler();
+  if (!a.options.data.empty() && !std::filesystem::is_directory(a.options.data)) {
+    return not_found("--data {}: no such folder", a.options.data);
+  }
   if (const char* data = std::getenv("CALLIE_DATA"); a.options.data.empty() && data) a.options.data = std::string(data) + "/serving";
   CALLIE_ASSIGN_OR_RETURN(const std::vector<plan::Check> checks, plan::validate(a.options));
   int64_t failed = 0;
@@ -202,9 +206,9 @@ void add_plan_replay(CLI::App& app, Action& action) {
   r->add_option("--run", replay->run, "Folder with config.json, vllm/meta.json and vllm/requests.jsonl");
   r->add_option("--request-log", replay->request_log, "Request log of `callie serve`, instead of --run");
   r->add_option("--step-log", replay->step_log, "Its step log: the step cost is fitted to it, or compared with --calibration");
-  r->add_option("--token-budget", replay->change.token_budget, "What if: another budget than the log's");
-  r->add_option("--max-seqs", replay->change.max_seqs, "What if: another number of sequences");
-  r->add_option("--blocks", replay->change.blocks, "What if: another number of KV blocks");
+  r->add_option("--token-budget", replay->change.token_budget, "What if: another budget than the log's")->check(CLI::PositiveNumber);
+  r->add_option("--max-seqs", replay->change.max_seqs, "What if: another number of sequences")->check(CLI::PositiveNumber);
+  r->add_option("--blocks", replay->change.blocks, "What if: another number of KV blocks")->check(CLI::PositiveNumber);
   r->add_flag("--no-prefix-cache", replay->change.no_prefix_cache, "What if: no prefix cache");
   r->add_option("--policy", replay->change.policy, "What if: another policy")->capture_default_str();
   r->add_option("--perf", replay->perf, "Root of the kernel tables; default: RUN/../../../perf");

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <string>
 
 #include "core/json.h"
@@ -32,6 +34,12 @@ class JsonField {
       return data_loss("{}: {} is outside {}..{}", place_, value, low, high);
     }
     return value;
+  }
+  /// A number without a fraction, at most 2^31 - 1 in size.
+  StatusOr<int32_t> whole(double low, double high) const {
+    CALLIE_ASSIGN_OR_RETURN(const double value, number(low, std::min(high, 2147483647.0)));
+    if (value != std::floor(value)) return data_loss("{}: {} is not a whole number", place_, value);
+    return static_cast<int32_t>(value);
   }
   StatusOr<double> number_or(double fallback, double low, double high) const {
     if (!present()) return fallback;

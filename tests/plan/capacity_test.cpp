@@ -12,6 +12,7 @@
 #include "plan/output/summary.h"
 #include "plan/sim/simulator.h"
 #include "plan/spec_helpers.h"
+#include "plan/study/capacity.h"
 #include "plan/study/sweep.h"
 
 namespace callie::plan {
@@ -88,7 +89,7 @@ TEST(Sweep, OneThreadAndManyWriteTheSameBytes) {
                              "sweep: {grid: {llm.count: [1, 2, 3, 4], llm.sched.max_seqs: [4, 32], llm.tp: [1, 3]}}\n");
   const auto bytes = [&](int threads, bool resume, const std::string& before) {
     const TemporaryFile csv(before);
-    auto points = sweep(config.path(), csv.path(), resume, threads, true);
+    auto points = sweep(config.path(), {.csv = csv.path(), .resume = resume, .threads = threads, .quiet = true});
     EXPECT_TRUE(points.ok()) << points.status().message();
     std::ifstream in(csv.path());
     return std::string(std::istreambuf_iterator<char>(in), {});
@@ -105,7 +106,7 @@ TEST(Sweep, OneThreadAndManyWriteTheSameBytes) {
 TEST(Sweep, HalvingKeepsTheBestAndSaysWhatItDropped) {
   const TemporaryFile file(random_space(7) +
                            "sweep: {grid: {llm.count: [1, 2, 4, 8, 16, 32]}, minimise: cost, halving: [100, 200, 300], seeds: 3}\n");
-  auto halved = sweep(file.path(), "", false, 1, true);
+  auto halved = sweep(file.path(), {.threads = 1, .quiet = true});
   ASSERT_TRUE(halved.ok()) << halved.status().message();
   int dropped = 0;
   for (const SweepPoint& p : *halved) dropped += p.error.starts_with("dropped after");

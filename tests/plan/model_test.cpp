@@ -62,15 +62,33 @@ TEST(Models, AnEncoderEmbedsAndDoesNotGenerate) {
                                    "models: {m: {name: llama-3.1-8b}}\nhardware: {h: {preset: h100_sxm}}\n"
                                    "clients:\n  - {name: c, model: m, hw: h}\n"
                                    "workload: {arrivals: poisson(1), prompt: 5, output: 5}\n");
-  const auto change = model_override(config, encoder);
-  ASSERT_TRUE(change.ok());
   ConfigLoader loader;
-  const auto loaded = loader.load(config, {*change});
+  const auto loaded = loader.load(config, {model_override(encoder)});
   ASSERT_FALSE(loaded.ok());
   EXPECT_NE(loaded.status().message().find("is an encoder"), std::string::npos) << loaded.status().message();
-  EXPECT_FALSE(model_override(config, "other=" + encoder).ok());
   EXPECT_NE(model_from_config(write("callie_plan_model_test.json", R"({"model_type": "t5", "d_model": 512})"))
                 .status().message().find("callie_plan_model_test.json: num_hidden_layers: missing"), std::string::npos);
+}
+
+TEST(Models, AConfigFileTakesThePlaceOfTheCatalogue) {
+  const auto message = [](const std::string& models, const std::string& change) {
+    ConfigLoader loader;
+    const auto loaded = loader.load(write("callie_plan_model_test.yaml",
+                                          "models: " + models + "\nhardware: {h: {preset: h100_sxm}}\n"
+                                          "clients:\n  - {name: c, model: qwen2.5, hw: h}\n"
+                                          "workload: {arrivals: poisson(1), prompt: 5, output: 5}\n"),
+                                    {model_override(change)});
+    if (!loaded.ok()) return loaded.status().message();
+    return fmt::format("{} layers", loaded->spec.groups[0].model.layers);
+  };
+  const std::string tiny = kTiny + "qwen2/config.json";
+  const std::string layers = fmt::format("{} layers", model_from_config(tiny)->layers);
+  const std::string one = "{qwen2.5: {name: qwen2.5-7b}}", two = "{qwen2.5: {name: qwen2.5-7b}, m: {name: llama-3.1-8b}}";
+  EXPECT_EQ(message(one, tiny), layers);
+  EXPECT_EQ(message(one, "qwen2.5=" + tiny), layers);
+  EXPECT_EQ(message(two, "qwen2.5=" + tiny), layers);
+  EXPECT_NE(message(two, tiny).find("not exactly one"), std::string::npos);
+  EXPECT_NE(message(two, "other=" + tiny).find("no model \"other\""), std::string::npos);
 }
 
 }  // namespace

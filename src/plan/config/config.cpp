@@ -25,7 +25,7 @@ std::string ConfigReader::resolve(const std::string& path) const {
 
 namespace {
 
-/// Puts `text` at a dotted place: "NAME.key" of a client, or "section.key".
+/// Puts `text` at a dotted place: "NAME.key" of a client, "section.key", or "models.*.key" of the only model.
 Status apply(YAML::Node top, const Override& change) {
   std::vector<std::string> parts;
   std::string rest = change.first;
@@ -53,6 +53,23 @@ Status apply(YAML::Node top, const Override& change) {
     }
   }
   if (parts.empty()) return invalid_argument("{}: names a client, not one of its keys", change.first);
+  if (parts[0] == "models" && parts.size() > 2) {
+    const YAML::Node models = std::as_const(top)["models"];
+    const bool some = models.IsDefined() && models.IsMap();
+    std::string name = parts[1], key = change.first.substr(parts[0].size() + parts[1].size() + 2);
+    if (name == "*") {
+      if (!some || models.size() != 1) return invalid_argument("models: not exactly one: say which (--model-config NAME=FILE)");
+      name = models.begin()->first.Scalar();
+    }
+    for (const auto& entry : some ? models : YAML::Node(YAML::NodeType::Map)) {
+      const std::string start = "models." + entry.first.Scalar() + ".";  // names hold dots: qwen2.5
+      if (!change.first.starts_with(start)) continue;
+      name = entry.first.Scalar();
+      key = change.first.substr(start.size());
+    }
+    if (!some || !models[name].IsDefined()) return invalid_argument("{}: no model \"{}\"", change.first, name);
+    parts = {"models", name, key};
+  }
   for (size_t i = 0; i + 1 < parts.size(); ++i) {
     if (!at.IsMap() && !at.IsNull()) return invalid_argument("{}: {} is not a mapping", change.first, parts[i]);
     YAML::Node next = at[parts[i]];
@@ -115,22 +132,11 @@ void read_sweep(YamlMap& top, SweepSpec& out) {
 
 }  // namespace
 
-StatusOr<Override> model_override(const std::string& config, const std::string& model_config) {
+Override model_override(const std::string& model_config) {
   const size_t equals = model_config.find('=');
-  std::string name = equals == std::string::npos ? "" : model_config.substr(0, equals);
-  const std::string file = equals == std::string::npos ? model_config : model_config.substr(equals + 1);
-  CALLIE_ASSIGN_OR_RETURN(const YAML::Node root, load_yaml(config));
-  const YAML::Node models = root["models"];
-  const bool some = models.IsDefined() && models.IsMap();
-  if (name.empty()) {
-    if (!some || models.size() != 1) {
-      return invalid_argument("{}: models: not exactly one: say which with --model-config NAME=FILE", config);
-    }
-    name = models.begin()->first.Scalar();
-  } else if (!some || !models[name].IsDefined()) {
-    return invalid_argument("{}: models: no \"{}\", which --model-config names", config, name);
-  }
-  return Override{"models." + name + ".hf", fs::absolute(file).string()};
+  const bool named = equals != std::string::npos;
+  return {fmt::format("models.{}.hf", named ? model_config.substr(0, equals) : "*"),
+          fs::absolute(named ? model_config.substr(equals + 1) : model_config).string()};
 }
 
 StatusOr<Config> ConfigLoader::load(const std::string& path, const std::vector<Override>& overrides) {

@@ -33,9 +33,9 @@ struct Config {
 /// One change to a configuration before it is read: place and YAML text.
 using Override = std::pair<std::string, std::string>;
 
-/// The change that gives a model of `config` the shape in a Hugging Face config.json: "FILE" where the configuration has
-/// one model, else "NAME=FILE". Errors: kInvalidArgument.
-StatusOr<Override> model_override(const std::string& config, const std::string& model_config);
+/// The change that gives a model the shape in a Hugging Face config.json: "FILE" where the configuration has one model, else
+/// "NAME=FILE". That the model exists is checked when the configuration is read.
+Override model_override(const std::string& model_config);
 
 /// Reads and resolves a configuration. Traces and tables already loaded are shared through `cache`.
 class ConfigLoader {

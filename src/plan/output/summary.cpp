@@ -284,4 +284,9 @@ std::string explain_text(const Config& config, const SimResult& result) {
   return out;
 }
 
+bool feasible(const SimSpec& spec, const SimResult& result) {
+  return check_slo(spec, result).all_met && result.rejected + result.failed + result.unfinished == 0 &&
+         !find_bottleneck(spec, result).saturated;
+}
+
 }  // namespace callie::plan

@@ -39,4 +39,7 @@ std::string summary_text(const Config& config, const SimResult& result);
 /// Blocks, weights, load and bottleneck before and after: `--explain`.
 std::string explain_text(const Config& config, const SimResult& result);
 
+/// Whether a run meets every objective, serves every request and is not saturated.
+bool feasible(const SimSpec& spec, const SimResult& result);
+
 }  // namespace callie::plan

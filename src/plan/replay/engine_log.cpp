@@ -16,8 +16,7 @@ Status read_header(const JsonField& f, EngineLog& log) {
   CALLIE_ASSIGN_OR_RETURN(log.model, f["model"].text());
   CALLIE_ASSIGN_OR_RETURN(log.version, f["version"].text_or("?"));
   const auto put = [&](const char* key, int& out, double low) -> Status {
-    CALLIE_ASSIGN_OR_RETURN(const double value, f[key].number(low, 1e9));
-    out = static_cast<int>(value);
+    CALLIE_ASSIGN_OR_RETURN(out, f[key].whole(low, 1e9));
     return ok_status();
   };
   CALLIE_RETURN_IF_ERROR(put("threads", log.threads, 0));
@@ -34,8 +33,7 @@ StatusOr<EngineLog::Request> read_request(const JsonField& f) {
   CALLIE_ASSIGN_OR_RETURN(r.first_s, f["first_token_s"].number(-1, 1e12));
   CALLIE_ASSIGN_OR_RETURN(r.finished_s, f["finished_s"].number(-1, 1e12));
   const auto put = [&](const char* key, int32_t& out, double low) -> Status {
-    CALLIE_ASSIGN_OR_RETURN(const double value, f[key].number(low, 1e8));
-    out = static_cast<int32_t>(value);
+    CALLIE_ASSIGN_OR_RETURN(out, f[key].whole(low, 1e8));
     return ok_status();
   };
   CALLIE_RETURN_IF_ERROR(put("prompt_tokens", r.prompt, 1));

@@ -141,16 +141,14 @@ Status load_requests(const std::string& path, RecordedRun& run) {
     const std::string place = fmt::format("{}:{}", path, line);
     const JsonField r(json, place);
     RecordedRun::Request out;
-    CALLIE_ASSIGN_OR_RETURN(const double prompt, r["input_toks"].number(1, 1e8));
-    CALLIE_ASSIGN_OR_RETURN(const double output, r["output_toks"].number(1, 1e8));
+    CALLIE_ASSIGN_OR_RETURN(out.prompt, r["input_toks"].whole(1, 1e8));
+    CALLIE_ASSIGN_OR_RETURN(out.output, r["output_toks"].whole(1, 1e8));
     CALLIE_ASSIGN_OR_RETURN(out.queued_s, r["queued_ts"].number(0, 1e12));
     CALLIE_ASSIGN_OR_RETURN(out.arrival_s, r["arrival_time"].number_or(out.queued_s, 0, 1e12));
     CALLIE_ASSIGN_OR_RETURN(out.first_s, r["first_token_ts"].number(0, 1e12));
     CALLIE_ASSIGN_OR_RETURN(out.last_s, r["last_token_ts"].number(0, 1e12));
     if (out.first_s < out.queued_s) return data_loss("{}: first_token_ts lies before queued_ts", place);
     if (out.last_s < out.first_s) return data_loss("{}: last_token_ts lies before first_token_ts", place);
-    out.prompt = static_cast<int32_t>(prompt);
-    out.output = static_cast<int32_t>(output);
     run.requests.push_back(out);
     return ok_status();
   }));

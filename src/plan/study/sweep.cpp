@@ -4,9 +4,12 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <optional>
+#include <thread>
 
 #include "core/atomic_file.h"
 #include "core/interrupt.h"
@@ -14,6 +17,7 @@
 #include "core/thread_pool.h"
 #include "plan/output/summary.h"
 #include "plan/sim/simulator.h"
+#include "plan/study/sweep_ranks.h"
 #include "plan/table_file.h"
 
 namespace callie::plan {
@@ -30,11 +34,6 @@ std::string key_of(const std::vector<Override>& changes) {
     if (c == ',' || c == '"' || c == '\n') c = ' ';
   }
   return key;
-}
-
-bool feasible(const SimSpec& spec, const SimResult& result) {
-  return check_slo(spec, result).all_met && result.rejected + result.failed + result.unfinished == 0 &&
-         !find_bottleneck(spec, result).saturated;
 }
 
 void measure(const Config& config, SweepPoint& point) {
@@ -100,14 +99,10 @@ Status read_done(const std::string& csv, std::map<std::string, SweepPoint>& done
   }
 }
 
-}  // namespace
-
-StatusOr<std::vector<SweepPoint>> sweep(const std::string& path, const std::string& csv, bool resume, int threads,
-                                        bool quiet) {
-  ConfigLoader loader;
-  CALLIE_ASSIGN_OR_RETURN(const Config base, loader.load(path));
+/// Every combination of `sweep.grid`, the last place fastest.
+StatusOr<std::vector<SweepPoint>> combinations(const Config& config) {
   std::vector<SweepPoint> points(1);
-  for (const auto& [place, values] : base.sweep.grid) {
+  for (const auto& [place, values] : config.sweep.grid) {
     std::vector<SweepPoint> next;
     for (const SweepPoint& p : points) {
       for (const std::string& value : values) {
@@ -115,9 +110,37 @@ StatusOr<std::vector<SweepPoint>> sweep(const std::string& path, const std::stri
         next.back().changes.emplace_back(place, value);
       }
     }
-    if (next.size() > 1'000'000) return invalid_argument("{}: sweep.grid has more than a million combinations", path);
+    if (next.size() > 1'000'000) return invalid_argument("{}: sweep.grid has more than a million combinations", config.path);
     points = std::move(next);
   }
+  return points;
+}
+
+}  // namespace
+
+void sweep_as_other_rank(SweepRanks& ranks, const std::string& path) {
+  ConfigLoader loader;
+  std::vector<SweepPoint> points;
+  ranks.work([&](const SweepRanks::Task& task) -> StatusOr<SweepPoint> {
+    if (points.empty()) {
+      CALLIE_ASSIGN_OR_RETURN(const Config base, loader.load(path));
+      CALLIE_ASSIGN_OR_RETURN(points, combinations(base));
+    }
+    if (task.point >= static_cast<int64_t>(points.size())) return invalid_argument("{}: not the file that rank 0 reads", path);
+    SweepPoint point = points[task.point];
+    CALLIE_ASSIGN_OR_RETURN(Config config, loader.load(path, point.changes));
+    if (task.requests > 0) config.spec.workload.requests = task.requests;
+    measure(config, point);
+    return point;
+  });
+}
+
+StatusOr<std::vector<SweepPoint>> sweep(const std::string& path, const SweepOptions& options) {
+  ConfigLoader loader;
+  CALLIE_ASSIGN_OR_RETURN(const Config base, loader.load(path));
+  CALLIE_ASSIGN_OR_RETURN(std::vector<SweepPoint> points, combinations(base));
+  const std::string& csv = options.csv;
+  const bool resume = options.resume && std::filesystem::exists(csv);
   std::map<std::string, SweepPoint> done;
   if (resume) CALLIE_RETURN_IF_ERROR(read_done(csv, done));
   std::vector<size_t> todo;
@@ -142,9 +165,10 @@ StatusOr<std::vector<SweepPoint>> sweep(const std::string& path, const std::stri
   if (!csv.empty() && !file) return invalid_argument("{}: cannot be written", csv);
   if (file && !resume) std::fprintf(file, "%s\n", kHeader);
   std::mutex mutex;
-  Progress progress("sweep", static_cast<int64_t>(todo.size()), "configurations", 1, quiet);
+  Progress progress("sweep", static_cast<int64_t>(todo.size()), "configurations", 1, options.quiet);
   int64_t finished = 0;
-  ThreadPool pool(threads > 0 ? threads : ThreadPool::physical_cores());
+  Status elsewhere = ok_status();  // of the other ranks
+  ThreadPool pool(options.threads > 0 ? options.threads : ThreadPool::physical_cores());
   const auto write = [&](const SweepPoint& point) {
     if (!file) return;
     std::fputs(row_of(point).c_str(), file);
@@ -156,21 +180,44 @@ StatusOr<std::vector<SweepPoint>> sweep(const std::string& path, const std::stri
   const auto& lengths = base.sweep.halving;
   for (size_t round = 0; round < std::max<size_t>(lengths.size(), 1) && !interrupted(); ++round) {
     const bool last = round + 1 >= lengths.size();
-    std::atomic<size_t> next{0};
+    const int64_t requests = lengths.empty() ? 0 : lengths[round];
+    std::atomic<size_t> taken{0};
+    const auto take = [&]() -> std::optional<size_t> {
+      const size_t k = interrupted() ? alive.size() : taken++;
+      return k < alive.size() ? std::optional(alive[k]) : std::nullopt;
+    };
+    const auto keep = [&](SweepPoint& place, const SweepPoint& point) {
+      const std::lock_guard lock(mutex);
+      place = point;
+      if (!last) return;
+      write(point);
+      progress.update(++finished);
+    };
+    std::thread others;
+    if (options.ranks) {
+      others = std::thread([&] {
+        elsewhere = options.ranks->hand_out(
+            [&]() -> std::optional<SweepRanks::Task> {
+              const auto k = take();
+              return k ? std::optional(SweepRanks::Task{static_cast<int64_t>(todo[*k]), requests}) : std::nullopt;
+            },
+            [&](const SweepRanks::Task& task, SweepPoint point) {
+              point.changes = points[task.point].changes;
+              keep(points[task.point], point);
+            });
+      });
+    }
     pool.run([&](const Worker&) {
-      for (size_t k = next++; k < alive.size() && !interrupted(); k = next++) {
-        Config& config = configs[alive[k]];
-        if (!lengths.empty()) config.spec.workload.requests = lengths[round];
-        SweepPoint point = points[todo[alive[k]]];
+      while (const auto k = take()) {
+        Config& config = configs[*k];
+        if (requests > 0) config.spec.workload.requests = requests;
+        SweepPoint point = points[todo[*k]];
         measure(config, point);
-        if (interrupted()) return;
-        const std::lock_guard lock(mutex);
-        points[todo[alive[k]]] = point;
-        if (!last) continue;
-        write(point);
-        progress.update(++finished);
+        if (!interrupted()) keep(points[todo[*k]], point);
       }
     });
+    if (others.joinable()) others.join();
+    if (!elsewhere.ok()) break;
     if (last || interrupted()) break;
     const auto point_of = [&](size_t k) -> SweepPoint& { return points[todo[k]]; };
     std::stable_sort(alive.begin(), alive.end(), [&](size_t a, size_t b) {
@@ -191,13 +238,15 @@ StatusOr<std::vector<SweepPoint>> sweep(const std::string& path, const std::stri
   }
   progress.finish();
   if (file) std::fclose(file);
-  if (file && !interrupted()) {
+  if (!elsewhere.ok() && elsewhere.code() != StatusCode::kCancelled) return elsewhere;
+  const bool stopped = interrupted() || !elsewhere.ok();
+  if (file && !stopped) {
     // Rows stood in the order in which they were done; the whole file has the grid's, whatever the number of threads.
     std::string text = std::string(kHeader) + "\n";
     for (const SweepPoint& point : points) text += row_of(point);
     CALLIE_RETURN_IF_ERROR(write_text_file(csv, text, false));
   }
-  if (interrupted()) return error(StatusCode::kCancelled, "{} of {} configurations are done; --resume goes on", finished, todo.size());
+  if (stopped) return error(StatusCode::kCancelled, "{} of {} configurations are done; --resume goes on", finished, todo.size());
   return points;
 }
 
@@ -235,76 +284,6 @@ StatusOr<SeedSpread> spread_over_seeds(const std::string& path, const std::vecto
   spread.ttft_p99 = half_width(&SweepPoint::ttft_p99);
   spread.tpot_p99 = half_width(&SweepPoint::tpot_p99);
   return spread;
-}
-
-StatusOr<CapacityAnswer> capacity(const std::string& path, const std::vector<Override>& overrides) {
-  ConfigLoader loader;
-  CALLIE_ASSIGN_OR_RETURN(Config config, loader.load(path, overrides));
-  if (config.spec.slo.bounds.empty()) return invalid_argument("{}: slo: missing: capacity needs an objective", path);
-  CapacityAnswer answer;
-  const auto meets = [&](double scale, bool& ok) -> Status {
-    config.spec.workload.scale = scale;
-    CALLIE_ASSIGN_OR_RETURN(const SimResult r, simulate(config.spec));
-    ++answer.runs;
-    answer.simulated_requests += r.finished;
-    ok = feasible(config.spec, r);
-    if (ok) {
-      answer.scale = scale;
-      answer.requests_per_s = r.elapsed_s > 0 ? static_cast<double>(r.arrived) / r.elapsed_s : 0;
-    }
-    return ok_status();
-  };
-  double low = 0, high = config.spec.workload.scale;
-  bool ok = false;
-  CALLIE_RETURN_IF_ERROR(meets(high, ok));
-  for (int i = 0; ok && i < 40; ++i) {
-    low = high;
-    high *= 2;
-    CALLIE_RETURN_IF_ERROR(meets(high, ok));
-  }
-  for (int i = 0; low == 0 && i < 30; ++i) {
-    CALLIE_RETURN_IF_ERROR(meets(high / 2, ok));
-    (ok ? low : high) = high / 2;
-  }
-  if (low == 0) return invalid_argument("{}: the SLO cannot be met at any rate", path);
-  while (high / low > 1.01) {
-    const double middle = std::sqrt(low * high);
-    CALLIE_RETURN_IF_ERROR(meets(middle, ok));
-    (ok ? low : high) = middle;
-  }
-  return answer;
-}
-
-StatusOr<int> smallest_count(const std::string& path, const std::vector<Override>& overrides,
-                             const std::string& client, int64_t& simulated) {
-  ConfigLoader loader;
-  CALLIE_ASSIGN_OR_RETURN(Config config, loader.load(path, overrides));
-  if (config.spec.slo.bounds.empty()) return invalid_argument("{}: slo: missing: capacity needs an objective", path);
-  GroupSpec* group = nullptr;
-  for (GroupSpec& g : config.spec.groups) {
-    if (g.name == client) group = &g;
-  }
-  if (!group) return invalid_argument("{}: no client \"{}\"", path, client);
-  const auto meets = [&](int count) -> StatusOr<bool> {
-    group->count = count;
-    CALLIE_ASSIGN_OR_RETURN(const SimResult r, simulate(config.spec));
-    simulated += r.finished;
-    return feasible(config.spec, r);
-  };
-  int low = 0, high = 1;
-  while (true) {
-    CALLIE_ASSIGN_OR_RETURN(const bool ok, meets(high));
-    if (ok) break;
-    low = high;
-    high *= 2;
-    if (high > 4096) return invalid_argument("{}: 4096 clients do not meet the SLO either", path);
-  }
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    CALLIE_ASSIGN_OR_RETURN(const bool ok, meets(middle));
-    (ok ? high : low) = middle;
-  }
-  return high;
 }
 
 }  // namespace callie::plan

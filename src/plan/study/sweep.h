@@ -18,11 +18,23 @@ struct SweepPoint {
   std::string error;  ///< why it could not run
 };
 
-/// Simulates every combination of `sweep.grid`, on all processors (with `sweep.halving`: short runs first, of which the
-/// better half goes on), and appends each finished one to `csv` (one row per
-/// configuration; rows already there are not run again when `resume`). Ctrl-C keeps what is finished: kCancelled.
-StatusOr<std::vector<SweepPoint>> sweep(const std::string& config, const std::string& csv, bool resume, int threads,
-                                        bool quiet);
+class SweepRanks;
+
+struct SweepOptions {
+  std::string csv;              ///< file to write; empty: none
+  bool resume = false;          ///< rows that are in it already, if it is there, are not run again
+  int threads = 0;              ///< simulations at the same time in this process; 0: one a processor
+  bool quiet = false;           ///< no progress line
+  SweepRanks* ranks = nullptr;  ///< other processes that take their share; this one is rank 0
+};
+
+/// Simulates every combination of `sweep.grid` (with `sweep.halving`: short runs first, of which the better half goes on)
+/// and appends each finished one to the CSV file, one row per configuration; at the end the rows stand in the grid's order.
+/// Ctrl-C keeps what is finished: kCancelled.
+StatusOr<std::vector<SweepPoint>> sweep(const std::string& config, const SweepOptions& options = {});
+
+/// What ranks other than 0 do during `sweep` of the same configuration.
+void sweep_as_other_rank(SweepRanks& ranks, const std::string& config);
 
 /// The best feasible point by `sweep.maximise`, `minimise` and `per`; -1 when none meets the SLO.
 int best_point(const std::vector<SweepPoint>& points, const SweepSpec& spec);
@@ -33,19 +45,5 @@ struct SeedSpread {
   double throughput = 0, ttft_p99 = 0, tpot_p99 = 0;
 };
 StatusOr<SeedSpread> spread_over_seeds(const std::string& config, const std::vector<Override>& changes, int seeds);
-
-struct CapacityAnswer {
-  double scale = 0;         ///< largest workload.scale that meets the SLO
-  double requests_per_s = 0;
-  int64_t simulated_requests = 0;
-  int runs = 0;
-};
-/// Largest arrival rate under the SLO, by doubling and bisection of workload.scale to 1 %; the SLO is taken as monotone
-/// in the rate. Errors: kInvalidArgument when slo: is missing or cannot be met at any rate.
-StatusOr<CapacityAnswer> capacity(const std::string& config, const std::vector<Override>& overrides);
-
-/// Smallest `count` of the client group that meets the SLO at the configured rate, by doubling and bisection.
-StatusOr<int> smallest_count(const std::string& config, const std::vector<Override>& overrides,
-                             const std::string& client, int64_t& simulated_requests);
 
 }  // namespace callie::plan
