@@ -38,7 +38,7 @@ void Parser::parse_connections(std::vector<ast::Connection>& out) {
     if (at(".", "*")) {
       advance();
       advance();
-      connection.name = "*";
+      connection.name.assign(1, '*');  // g++ 12 warns about an assigned literal
     } else if (accept(".")) {
       connection.name = expect_name("a port's name");
       if (accept("(")) {
