@@ -34,7 +34,10 @@ class Server {
     api_ = std::make_unique<Api>(ApiOptions(), ApiKeys(), hub_.get(), &metrics_, store_.get(), [] { return HttpStats(); });
     http_ = std::move(*HttpServer::start({.port = 0}, [this](auto exchange) { api_->handle(std::move(exchange)); }));
   }
-  ~Server() { http_->stop(); }
+  ~Server() {
+    http_->stop();
+    hub_->stop();  // answers end before the connections that they go to
+  }
   Reply post(const std::string& path, const Json& body) { return request(http_->port(), "POST", path, body.dump()); }
   int port() const { return http_->port(); }
   BackendStats stats() const { return hub_->list()[0].backend->stats(); }

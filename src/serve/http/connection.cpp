@@ -59,8 +59,6 @@ class Connection : public ConnectionBase {
     beast::error_code ignored;
     const auto endpoint = socket().remote_endpoint(ignored);
     if (!ignored) remote_ = endpoint.address().to_string();
-    std::lock_guard lock(state_.mutex);
-    state_.open.insert(this);
   }
   ~Connection() override {
     {
@@ -71,6 +69,11 @@ class Connection : public ConnectionBase {
   }
 
   void start() override {
+    {
+      // Not in the constructor: others may take hold of what they find here.
+      std::lock_guard lock(state_.mutex);
+      state_.open.insert(this);
+    }
     asio::co_spawn(
         stream_.get_executor(),
         [self = std::static_pointer_cast<Connection>(shared_from_this())] { return self->run(); }, asio::detached);
