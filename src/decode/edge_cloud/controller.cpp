@@ -8,7 +8,8 @@
 namespace callie::edge_cloud {
 namespace {
 
-constexpr double kMargin = 0.02;      // another plan must be better by this much
+constexpr double kMargin = 0.02;      // another plan must be better by this much,
+constexpr double kStreamMargin = 0.03;  // and drafts than streaming, whose time is certain, by this much
 constexpr double kSurviveRate = 0.02;
 constexpr double kDoubt = 0.05;       // of a token's acceptance: what other texts may have less ...
 constexpr double kSure = 300;         // ... until so many tokens were seen
@@ -144,8 +145,9 @@ double Controller::score(Mode mode, int draft_len, const Costs& costs) const {
 }
 
 double Controller::time_for_others(int draft_len, const Costs& c) const {
+  constexpr int kOthers = 2;  // blocks beside the own guess's
   const double block = draft_len * c.draft_step;
-  return block > 0 ? std::clamp((c.round_trip + c.pass(draft_len + 1) - block - c.draft_step) / block, 0.0, 1.0) : 1;
+  return block > 0 ? std::clamp((c.round_trip + c.pass(draft_len + 1) - block - c.draft_step) / (kOthers * block), 0.0, 1.0) : 1;
 }
 
 Costs Controller::cautious_costs() const {
@@ -157,7 +159,8 @@ Costs Controller::cautious_costs() const {
 
 Plan Controller::best_plan(const Costs& c, double* score_of_it) const {
   Plan best{Mode::kStreaming, 0};
-  double best_score = score(Mode::kStreaming, 0, c);
+  const double stream_score = score(Mode::kStreaming, 0, c);
+  double best_score = stream_score * (1 - kStreamMargin);
   const int limit = std::max(1, std::min(max_draft_len_, cap_));
   for (int g = 1; g <= limit; ++g) {
     // The own guess is right when one token more than the block would have stood.
@@ -174,7 +177,7 @@ Plan Controller::best_plan(const Costs& c, double* score_of_it) const {
       }
     }
   }
-  *score_of_it = best_score;
+  *score_of_it = best.streams() ? stream_score : best_score;
   return best;
 }
 

