@@ -206,9 +206,9 @@ void add_plan_replay(CLI::App& app, Action& action) {
   r->add_option("--run", replay->run, "Folder with config.json, vllm/meta.json and vllm/requests.jsonl");
   r->add_option("--request-log", replay->request_log, "Request log of `callie serve`, instead of --run");
   r->add_option("--step-log", replay->step_log, "Its step log: the step cost is fitted to it, or compared with --calibration");
-  r->add_option("--token-budget", replay->change.token_budget, "What if: another budget than the log's")->check(CLI::PositiveNumber);
-  r->add_option("--max-seqs", replay->change.max_seqs, "What if: another number of sequences")->check(CLI::PositiveNumber);
-  r->add_option("--blocks", replay->change.blocks, "What if: another number of KV blocks")->check(CLI::PositiveNumber);
+  r->add_option("--token-budget", replay->change.token_budget, "What if: another budget than the log's")->check(CLI::Range(1, 100'000'000));
+  r->add_option("--max-seqs", replay->change.max_seqs, "What if: another number of sequences")->check(CLI::Range(1, 100'000'000));
+  r->add_option("--blocks", replay->change.blocks, "What if: another number of KV blocks")->check(CLI::Range(1, 100'000'000));
   r->add_flag("--no-prefix-cache", replay->change.no_prefix_cache, "What if: no prefix cache");
   r->add_option("--policy", replay->change.policy, "What if: another policy")->capture_default_str();
   r->add_option("--perf", replay->perf, "Root of the kernel tables; default: RUN/../../../perf");
