@@ -200,6 +200,27 @@ endmodule)";
   EXPECT_EQ(verdicts(read + "  assign z = k;\nendmodule"), "t.sv:2:11: 'k' has more than one driver\n    integer k;\n            ^");
 }
 
+TEST(Prove, PatternsInArmsAndArraysAsParameters) {
+  EXPECT_EQ(verdicts(R"(
+module pick #(parameter int TABLE [2] = '{1, 2})(input logic i, output logic [7:0] y);
+  assign y = 8'(TABLE[i]);
+endmodule
+module m(input logic a, b, input logic [3:0] v, output logic [7:0] y);
+  typedef struct pair_t;
+  typedef logic [1:0] two_t;
+  typedef enum two_t {ONE = 2'd1, TWO} small_e;
+  typedef struct packed { logic [3:0] hi; logic [3:0] lo; } pair_t;
+  localparam int WANTED [2] = '{7, 9};
+  pair_t p;
+  assign p = a ? pair_t'{hi: v, lo: 4'd0} : b ? '{hi: 4'd0, lo: v} : '{default: '1};
+  pick #(.TABLE(WANTED)) u(.i(a), .y);
+  p1: assert property (p == (a ? {v, 4'd0} : b ? {4'd0, v} : 8'hff));
+  p2: assert property (y == (a ? 9 : 7));
+  p3: assert property ($bits(small_e) == 2 && TWO == 2'd2);
+endmodule)"),
+            "p1:proven p2:proven p3:proven");
+}
+
 TEST(Prove, StringParameters) {
   EXPECT_EQ(verdicts(R"(
 module sub #(parameter MODE = "SLOW", parameter string KIND = "A", parameter [23:0] TAG = "ab")(input logic a, output logic y);

@@ -19,6 +19,11 @@ bool has_unknown(const Expr& expr) {
   return std::any_of(expr.args.begin(), expr.args.end(), has_unknown);
 }
 
+// c ? x : '{...}: an arm takes its type from the target.
+bool has_pattern(const Expr& expr) {
+  return expr.kind == ExprKind::kPattern || (expr.kind == ExprKind::kTernary && (has_pattern(expr.args[1]) || has_pattern(expr.args[2])));
+}
+
 }  // namespace
 
 bool Elaborator::is_empty_replication(const Expr& part, Frame& frame) {
@@ -125,11 +130,11 @@ Lit Elaborator::condition(const Expr& expr, Frame& frame) { return any(aig_, eva
 
 Word Elaborator::evaluate_as(const Expr& expr, const Type* type, Frame& frame) {
   if (expr.kind == ExprKind::kPattern) return pattern_word(expr, type, frame);
+  if (expr.kind == ExprKind::kTernary && (type->is_unpacked || has_pattern(expr))) {
+    const Lit c = condition(expr.args[0], frame);
+    return mux(aig_, c, evaluate_as(expr.args[1], type, frame), evaluate_as(expr.args[2], type, frame));
+  }
   if (type->is_unpacked) {
-    if (expr.kind == ExprKind::kTernary) {
-      const Lit c = condition(expr.args[0], frame);
-      return mux(aig_, c, evaluate_as(expr.args[1], type, frame), evaluate_as(expr.args[2], type, frame));
-    }
     const Type* from = select_type(expr, frame);
     if (!from || !from->is_unpacked || from->width != type->width || from->kind != type->kind ||
         (from->kind == Type::Kind::kUnpacked && (from->left <= from->right) != (type->left <= type->right))) {

@@ -187,7 +187,7 @@ void Elaborator::declare_instance(const Item& item, Scope* scope, int depth) {
           const ExprType own = type_of(*given.expr, frame);
           symbol.kind = Symbol::Kind::kParameter;
           symbol.type = own.type && own.type->width == own.width ? own.type : bits_type(own.width, own.is_signed);
-          symbol.value = evaluate_self(*given.expr, frame);
+          symbol.value = own.type && own.type->is_unpacked ? evaluate_as(*given.expr, own.type, frame) : evaluate_self(*given.expr, frame);
         }
         inner->symbols["#" + target] = std::move(symbol);
       }

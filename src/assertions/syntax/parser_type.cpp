@@ -101,7 +101,7 @@ DataType Parser::parse_enum() {
   expect("enum", "");
   DataType out;
   out.kind = TypeKind::kEnum;
-  if (!at("{")) out.base = parse_type(true);
+  if (!at("{")) out.base = parse_type(!is_name());  // a name is a type here
   expect("{", "of the enum");
   do {
     ast::EnumMember member;
@@ -241,9 +241,9 @@ Item Parser::parse_typedef() {
   Item out;
   out.kind = ItemKind::kTypedef;
   if (at("class") || at("interface")) fail(peek().span, "class and interface types are not part of the subset");
-  if (is_name() && is(peek(1), ";")) {  // forward declaration
-    advance();
-    advance();
+  const bool has_kind = at("enum") || at("struct") || at("union");
+  if (is_name(has_kind) && is(peek(1 + has_kind), ";")) {  // forward declaration
+    for (int n = 0; n < 2 + has_kind; ++n) advance();
     out.kind = ItemKind::kOther;
     out.name = "typedef";
     return out;
